@@ -1,0 +1,1 @@
+//! The dispatcher: which update goes to which consumer when, as a pure state machine.

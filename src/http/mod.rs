@@ -1,0 +1,1 @@
+//! The HTTP listeners: the public one for webhooks, the one for operators.

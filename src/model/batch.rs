@@ -1,0 +1,109 @@
+//! What one commit makes durable.
+
+use bytes::Bytes;
+
+use super::attempt::AttemptRecord;
+use super::group::{GroupId, GroupRecord};
+use super::head::{Head, Payload, Sequence};
+use super::time::UnixMillis;
+
+/// All that one commit makes durable. Applied in the order of its fields; idempotent by (group, sequence).
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Batch {
+    /// Groups that are new or changed.
+    pub groups: Vec<GroupRecord>,
+    /// Groups that go, with all that is kept about them.
+    pub deleted_groups: Vec<GroupId>,
+    /// New updates, their sequences ascending and above all stored ones.
+    pub updates: Vec<StoredUpdate>,
+    /// The remembered update ids as ranges, those that this batch changed: a range replaces the one with the same
+    /// `hour` and `first`.
+    pub ids: Vec<IdRange>,
+    /// Id ranges first seen before this hour are forgotten. 0 forgets none.
+    pub forget_ids_before_hour: u32,
+    /// Polled elements that could not be read.
+    pub quarantined: Vec<Quarantined>,
+    /// Deliveries that ended without settling their update: the state that it is in now.
+    pub attempts: Vec<(GroupId, Sequence, AttemptRecord)>,
+    /// Updates that a group is done with. Removes their attempt records.
+    pub settled: Vec<(GroupId, Sequence, SettledAs)>,
+    /// Dead letters, with a copy of the payload taken by the journal; they are also in `settled`.
+    pub dead_letters: Vec<(GroupId, Sequence, DeadLetter)>,
+    /// Everything at or below the sequence is settled for the group: settled positions there may be forgotten.
+    pub cursors: Vec<(GroupId, Sequence)>,
+    /// Updates whose payload and head are removed.
+    pub trimmed: Vec<Sequence>,
+    /// The webhook URL that this gateway has set at Telegram; empty for none. `None` leaves it as it is.
+    pub own_webhook: Option<Box<str>>,
+}
+
+impl Batch {
+    /// Whether there is nothing to make durable.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        *self == Self::default()
+    }
+
+    /// Whether it stores anything that takes room for long: what is refused when the journal is full.
+    #[must_use]
+    pub fn appends(&self) -> bool {
+        !self.updates.is_empty() || !self.quarantined.is_empty() || !self.groups.is_empty()
+    }
+}
+
+/// An update to store.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StoredUpdate {
+    /// Its routing part, with its sequence.
+    pub head: Head,
+    /// Its content.
+    pub payload: Payload,
+}
+
+/// How an update left a group.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SettledAs {
+    /// A handler handled it.
+    Acked,
+    /// A handler rejected it; it is among the dead letters.
+    Rejected,
+    /// It failed too often; it is among the dead letters.
+    DeadLettered,
+    /// It got too old.
+    Expired,
+    /// An operator removed it.
+    Purged,
+}
+
+/// Why and when an update became a dead letter.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DeadLetter {
+    /// When.
+    pub time: UnixMillis,
+    /// Rejected, or dead-lettered.
+    pub settled: SettledAs,
+    /// Its attempts, with the newest failures.
+    pub attempts: AttemptRecord,
+}
+
+/// A range of update ids, remembered against repeats.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct IdRange {
+    /// Hours since 1970: when its ids were first seen.
+    pub hour: u32,
+    /// The first id.
+    pub first: i64,
+    /// The last id, inclusive.
+    pub last: i64,
+}
+
+/// A polled element that is no readable update.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Quarantined {
+    /// When it came.
+    pub received: UnixMillis,
+    /// Why it could not be read.
+    pub reason: Box<str>,
+    /// Its bytes.
+    pub bytes: Bytes,
+}

@@ -1,0 +1,3 @@
+//! What is seen from outside: metrics and logs.
+
+pub mod metrics;

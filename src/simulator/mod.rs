@@ -1,0 +1,1 @@
+//! A faithful local Bot API server, for development, tests and load.

@@ -1,0 +1,1 @@
+//! The bytes of the wire Update message, encoded once.
