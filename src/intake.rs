@@ -1,6 +1,7 @@
 //! Raw bytes to parsed updates to the driver: the only door for the Telegram side.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::SystemTime;
 
 use bytes::Bytes;
@@ -15,11 +16,16 @@ use crate::wire::encode_update;
 pub use crate::driver::{AppendError, Appended, IntakeState, PauseReason};
 pub use crate::model::UnixMillis;
 
+/// Of a polled element that cannot be read no more is kept: Telegram's limit for one update is half of this.
+const MAX_QUARANTINED_BYTES: usize = 1 << 20;
+
 /// The door to one bot's driver. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Intake {
     handle: BotHandle,
     bot: Arc<str>,
+    /// When the last update came, in milliseconds since 1970; 0 if none did.
+    last_received: Arc<AtomicU64>,
     metrics: Metrics,
 }
 
@@ -41,7 +47,7 @@ pub struct Page {
     pub appended: Appended,
     /// The id of its last element that has one.
     pub last_id: Option<i64>,
-    /// The newest of its unreadable elements that were set aside, with the reason, for the alarm.
+    /// Its unreadable elements that were quarantined now, with the reason, for the alarm.
     pub quarantined: Vec<(Bytes, Box<str>)>,
 }
 
@@ -50,7 +56,7 @@ impl Intake {
     #[must_use]
     pub fn new(handle: BotHandle, metrics: Metrics) -> Self {
         let bot = handle.bot().into();
-        Self { handle, bot, metrics }
+        Self { handle, bot, last_received: Arc::default(), metrics }
     }
 
     /// The bot's name.
@@ -64,10 +70,11 @@ impl Intake {
     /// # Errors
     /// [`WebhookError`]: nothing may be confirmed to Telegram.
     pub async fn webhook(&self, body: Bytes) -> Result<Appended, WebhookError> {
-        let update = self.new_update(&parse(&body)?, now());
+        let received = now();
+        let update = self.new_update(&parse(&body)?, received);
         // The update has its own copy of the JSON: the body must not be held twice until the commit.
         drop(body);
-        self.count("webhook", 1);
+        self.count("webhook", 1, received);
         Ok(self.handle.append(vec![update], Vec::new()).await?)
     }
 
@@ -95,18 +102,26 @@ impl Intake {
                     page.last_id = salvaged_id(element).or(page.last_id);
                     if !known(element) {
                         let reason: Box<str> = format!("a polled element {error}").into();
-                        let bytes = element.clone();
+                        // A copy: the element is a part of the whole page's memory.
+                        let element = Bytes::copy_from_slice(element);
+                        let bytes = element.slice(..element.len().min(MAX_QUARANTINED_BYTES));
                         quarantined.push(Quarantined { received, reason: reason.clone(), bytes });
-                        page.quarantined.push((element.clone(), reason));
+                        page.quarantined.push((element, reason));
                     }
                 }
             }
         }
         if !updates.is_empty() || !quarantined.is_empty() {
-            self.count("polling", updates.len());
+            self.count("polling", updates.len(), received);
             page.appended = self.handle.append(updates, quarantined).await?;
         }
         Ok(page)
+    }
+
+    /// When the last update came, stored or not.
+    #[must_use]
+    pub fn last_received(&self) -> Option<UnixMillis> {
+        Some(UnixMillis(self.last_received.load(Ordering::Relaxed))).filter(|time| time.0 > 0)
     }
 
     /// Whether updates are taken, and its changes.
@@ -150,7 +165,10 @@ impl Intake {
         }
     }
 
-    fn count(&self, mode: &'static str, updates: usize) {
+    fn count(&self, mode: &'static str, updates: usize, received: UnixMillis) {
+        if updates > 0 {
+            self.last_received.store(received.0, Ordering::Relaxed);
+        }
         let labels = IntakeLabels { bot: self.bot.clone(), mode };
         self.metrics.received.get_or_create(&labels).inc_by(updates as u64);
     }

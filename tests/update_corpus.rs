@@ -12,7 +12,7 @@ fn corpus(file: &str) -> PathBuf {
 
 /// The rows of a table with a heading, as columns.
 fn table(file: &str) -> Vec<Vec<String>> {
-    let text = fs::read_to_string(corpus(file)).expect("the table is in the repository");
+    let text = fs::read_to_string(corpus(file)).unwrap_or_else(|error| panic!("{file}: {error}"));
     text.lines().skip(1).map(|line| line.split('\t').map(str::to_owned).collect()).collect()
 }
 

@@ -1,0 +1,1 @@
+//! Against a small fake of the Bot API and of the driver.
