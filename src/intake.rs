@@ -1,5 +1,8 @@
 //! Raw bytes to parsed updates to the driver: the only door for the Telegram side.
 
+#[cfg(test)]
+pub(crate) mod fake_driver;
+
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::SystemTime;
@@ -196,6 +199,54 @@ fn salvaged_id(element: &[u8]) -> Option<i64> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    use super::fake_driver::FakeDriver;
+    use prost::Message;
+
+    use crate::grpc::proto::client;
+    use crate::update::KindCode;
+
+    #[tokio::test]
+    async fn a_webhook_update_is_stored_with_the_hashes_that_order_it() {
+        let (driver, intake) = FakeDriver::start(Metrics::new());
+        let json = r#"{"update_id":7,"message":{"message_thread_id":3,"from":{"id":2},"chat":{"id":-5}}}"#;
+        let stored = intake.webhook(Bytes::from_static(json.as_bytes())).await;
+        assert_eq!(stored, Ok(Appended { stored: 1, duplicates: 0 }));
+        let update = driver.stored().updates.remove(0);
+        assert_eq!((update.key, update.user), (KeyHash::of("chat:-5"), KeyHash::of("user:2")));
+        assert_eq!(
+            (update.topic, update.kind),
+            (KeyHash::of("topic:-5:3"), KindCode::from_name("message").unwrap())
+        );
+        assert_eq!((update.size as usize, &*update.payload.key), (json.len(), "chat:-5"));
+        let wire = client::Update::decode(update.payload.update).unwrap();
+        assert_eq!((wire.bot.as_str(), wire.update_id, wire.json.as_str()), ("default", 7, json));
+        assert_eq!(intake.last_received(), Some(update.received));
+    }
+
+    #[tokio::test]
+    async fn without_a_user_or_topic_their_hashes_are_the_keys() {
+        let (driver, intake) = FakeDriver::start(Metrics::new());
+        intake.webhook(Bytes::from_static(br#"{"update_id":7,"poll":{"id":"50"}}"#)).await.unwrap();
+        let update = driver.stored().updates.remove(0);
+        assert_eq!((update.user, update.topic), (update.key, update.key));
+        assert_eq!(update.key, KeyHash::of("poll:50"));
+    }
+
+    #[tokio::test]
+    async fn a_page_is_stored_whole_with_its_unreadable_elements_set_aside_once() {
+        let (driver, intake) = FakeDriver::start(Metrics::new());
+        let elements =
+            [&br#"{"update_id":5}"#[..], br#"{"update_id":"x"}"#, b"{\"update_id\":9,\"m\":\"\xff\"}"];
+        let elements = elements.map(Bytes::copy_from_slice);
+        let page = intake.page(&elements, |_| false).await.unwrap();
+        assert_eq!((page.last_id, page.appended.stored, page.quarantined.len()), (Some(9), 1, 2));
+        let again = intake.page(&elements, |element| *element == elements[1]).await.unwrap();
+        assert_eq!((again.appended.duplicates, again.quarantined.len()), (1, 1));
+        let stored = driver.stored();
+        let kept: Vec<_> = stored.quarantined.iter().map(|element| element.bytes.clone()).collect();
+        assert_eq!(kept, [&elements[1], &elements[2], &elements[2]]);
+    }
 
     #[test]
     fn an_unreadable_element_that_begins_like_an_update_gives_its_id() {
