@@ -282,3 +282,6 @@ async fn watch_over(state: Arc<Mutex<State>>, watch: Watch, mut stopping: watch:
     }
     lock(&state).cut();
 }
+
+#[cfg(test)]
+mod tests;
