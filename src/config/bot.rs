@@ -75,7 +75,7 @@ pub(super) fn read(reader: &mut Reader<'_>, environment: &Environment, name: &st
         text.parse().map_err(|_| RIGHT).and_then(|number| values::within(number, MAX_CONNECTIONS, RIGHT))
     });
     let webhook_secret = webhook_secret(reader);
-    let place = webhook_place(reader, name, mode?, local_api?);
+    let place = webhook_place(reader, name, mode, local_api);
     let journal_max_bytes = reader.get("journal.max_bytes", |text| {
         units::size(text).and_then(|size| values::within(size, JOURNAL_BYTES, "64MiB to 1TiB"))
     });
@@ -136,7 +136,13 @@ fn webhook_secret(reader: &mut Reader<'_>) -> Option<Box<str>> {
         .ok()
 }
 
-fn webhook_place(reader: &mut Reader<'_>, bot: &str, mode: Mode, local_api: bool) -> webhook::Place {
+/// Without a mode, since that is wrong, only the keys themselves are read.
+fn webhook_place(
+    reader: &mut Reader<'_>,
+    bot: &str,
+    mode: Option<Mode>,
+    local_api: Option<bool>,
+) -> webhook::Place {
     let default_path = format!("/telegram/webhook/{bot}");
     let layers = reader.layers;
     let public_url = layers.find(None, "public.url").map(|entry| entry.value.trim());
@@ -148,6 +154,9 @@ fn webhook_place(reader: &mut Reader<'_>, bot: &str, mode: Mode, local_api: bool
     }
     .place();
     let by = if reader.origin("webhook.url") == Origin::Default { "public.url" } else { "webhook.url" };
+    let (Some(mode), Some(local_api)) = (mode, local_api) else {
+        return place;
+    };
     match (&place.url, mode) {
         // Not used: what stands there does no harm.
         (_, Mode::Polling) => return webhook::Place { url: None, ..place },
