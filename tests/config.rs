@@ -1,5 +1,7 @@
 //! The configuration as an operator meets it.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
+
 use std::path::Path;
 use std::time::Duration;
 
@@ -104,7 +106,7 @@ fn sample(key: &Key) -> &'static str {
     match key.form {
         "ADDRESS:PORT" => "127.0.0.1:1",
         "URL" => "https://example.com/x",
-        "DURATION" => "7s",
+        "DURATION" => "17s",
         "SIZE" => "100MiB",
         "true|false" => "true",
         "NUMBER" => "7",

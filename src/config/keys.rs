@@ -142,7 +142,7 @@ pub static KEYS: &[Key] = {
     key("access_token_file", Gateway, NoFlag, "PATH", "", "The file that holds the access token"),
     key("allow_unauthenticated", Gateway, All, SWITCH, "false", "Listen beyond loopback without an access token: whoever reaches the port can read and settle every update"),
     key("grpc.listen", Gateway, All, "ADDRESS:PORT", "127.0.0.1:50051", "Where handlers subscribe"),
-    key("grpc.max_stream_age", Gateway, All, "DURATION", "1h", "The age at which a stream is asked to reconnect, give or take a tenth; 0 for never"),
+    key("grpc.max_stream_age", Gateway, All, "DURATION", "1h", "The age at which a stream is asked to reconnect, give or take a tenth; 10s to 7d"),
     key("public.listen", Gateway, All, "ADDRESS:PORT", "127.0.0.1:8080", "Where webhooks come in, behind whatever ends TLS; used when a bot has a webhook"),
     key("public.url", Gateway, All, "URL", "", "What Telegram reaches the public listener by: https://bots.example.com"),
     key("ops.listen", Gateway, All, "ADDRESS:PORT", "127.0.0.1:9090", "Where /metrics, /healthz and /readyz are"),

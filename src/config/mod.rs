@@ -38,6 +38,10 @@ pub const DEFAULT_BOT: &str = "default";
 /// The file that is read where none is named.
 pub const DEFAULT_FILE: &str = "switchboard.toml";
 
+/// Younger streams would do little but reconnect; older ones keep a client on one gateway for ever.
+const STREAM_AGE: std::ops::RangeInclusive<Duration> =
+    Duration::from_secs(10)..=Duration::from_secs(7 * 24 * 3_600);
+
 /// A configuration that can be started.
 #[derive(Clone, Debug)]
 pub struct Config {
@@ -47,8 +51,8 @@ pub struct Config {
     pub access_token: Option<Secret>,
     /// Where handlers subscribe.
     pub grpc_listen: SocketAddr,
-    /// The age at which a stream is asked to reconnect; `None` for never.
-    pub max_stream_age: Option<Duration>,
+    /// The age at which a stream is asked to reconnect.
+    pub max_stream_age: Duration,
     /// Where webhooks come in.
     pub public_listen: SocketAddr,
     /// Where metrics and health are.
@@ -122,7 +126,9 @@ fn assemble(layers: &Layers, environment: &Environment) -> (Option<Config>, Vec<
     let access_token = access_token(&mut reader);
     let allow = reader.get("allow_unauthenticated", values::switch);
     let grpc_listen = reader.get("grpc.listen", values::address);
-    let max_stream_age = reader.get("grpc.max_stream_age", units::duration);
+    let max_stream_age = reader.get("grpc.max_stream_age", |text| {
+        units::duration(text).and_then(|age| values::within(age, STREAM_AGE, "10s to 7d"))
+    });
     let public_listen = reader.get("public.listen", values::address);
     reader.get("public.url", values::http_url);
     let ops_listen = reader.get("ops.listen", values::address);
@@ -171,7 +177,7 @@ fn assemble(layers: &Layers, environment: &Environment) -> (Option<Config>, Vec<
             data_dir: data_dir?.into(),
             access_token,
             grpc_listen: grpc_listen?,
-            max_stream_age: max_stream_age.map(|age| (!age.is_zero()).then_some(age))?,
+            max_stream_age: max_stream_age?,
             public_listen: public_listen?,
             ops_listen: ops_listen?,
             shutdown_grace: shutdown_grace?,

@@ -145,12 +145,27 @@ mod tests {
 
     use super::*;
 
+    #[derive(Clone, Default)]
+    struct Sink(Arc<Mutex<Vec<u8>>>);
+
+    impl Write for Sink {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.0.lock().unwrap().write(bytes)
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
     fn logged(form: Form, secrets: &[&str], log: impl FnOnce()) -> String {
-        let sink = Arc::new(Mutex::new(Vec::new()));
-        let writer = Redacting::new(secrets.iter().copied(), sink.clone());
+        let sink = Sink::default();
+        let writing = sink.clone();
+        let writer = Redacting::new(secrets.iter().copied(), move || writing.clone());
         let subscriber = subscriber("info", form, writer).unwrap();
         tracing::subscriber::with_default(subscriber, log);
-        String::from_utf8(sink.lock().unwrap().clone()).unwrap()
+        let bytes = sink.0.lock().unwrap().clone();
+        String::from_utf8(bytes).unwrap()
     }
 
     #[test]
