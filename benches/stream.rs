@@ -5,6 +5,8 @@
 //! that always has deliveries of 1 KB ready. The client is the same for both, in the same process, and only counts
 //! bytes.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a benchmark that cannot run should stop")]
+
 #[path = "../tests/grpc_support/mod.rs"]
 #[allow(dead_code, reason = "shared with the contract's tests")]
 mod support;
@@ -53,16 +55,19 @@ fn main() {
         let bytes = ours.iter().map(|(_, run)| run.bytes).max().unwrap_or_default().div_ceil(DELIVERIES);
         let mut limit = 0.0_f64;
         for batch in [1, 16, 128, MESSAGE_BYTES / bytes] {
-            let rate = best(|| bare(batch, bytes)).await.rate();
-            limit = limit.max(rate);
-            println!("bare tonic, {batch:>4} of {bytes} B in a message  {rate:>9.0}/s");
+            let run = best(|| bare(batch, bytes)).await;
+            limit = limit.max(run.rate());
+            let (rate, cpu_us) = (run.rate(), run.cpu_us());
+            println!(
+                "bare tonic, {batch:>4} of {bytes} B in a message  {rate:>9.0}/s  {cpu_us:.2} µs of CPU"
+            );
         }
         for (at_a_time, run) in ours {
-            let (rate, messages) = (run.rate(), run.messages);
-            let in_message = DELIVERIES as f64 / messages as f64;
+            let (rate, cpu_us) = (run.rate(), run.cpu_us());
+            let in_message = DELIVERIES as f64 / run.messages as f64;
             println!(
-                "Subscribe, {at_a_time:>4} ready at a time         {rate:>9.0}/s  {:.2} of the best bare rate, \
-                 {in_message:.0} in a message",
+                "Subscribe, {at_a_time:>4} ready at a time         {rate:>9.0}/s  {cpu_us:.2} µs of CPU  \
+                 {:.2} of the best bare rate, {in_message:.0} in a message",
                 rate / limit
             );
         }
@@ -73,6 +78,8 @@ fn main() {
 #[derive(Clone, Copy)]
 struct Run {
     took: Duration,
+    /// Of the whole process: client, server and fake driver.
+    cpu: Duration,
     bytes: u64,
     messages: u64,
 }
@@ -80,6 +87,10 @@ struct Run {
 impl Run {
     fn rate(&self) -> f64 {
         DELIVERIES as f64 / self.took.as_secs_f64()
+    }
+
+    fn cpu_us(&self) -> f64 {
+        self.cpu.as_secs_f64() * 1e6 / DELIVERIES as f64
     }
 }
 
@@ -102,7 +113,7 @@ async fn drain(endpoint: Endpoint, read: impl Fn(u64)) -> Run {
     let asked = SubscribeRequest { group: "bench".into(), ..SubscribeRequest::default() };
     let path = PathAndQuery::from_static("/switchboard.v1.DeliveryService/Subscribe");
     let request = Request::new(Bytes::from(asked.encode_to_vec()));
-    let started = now();
+    let (started, cpu) = (now(), cpu());
     let mut stream =
         client.server_streaming(request, path, Raw).await.expect("the stream is open").into_inner();
     let (mut bytes, mut messages) = (0, 0);
@@ -112,7 +123,7 @@ async fn drain(endpoint: Endpoint, read: impl Fn(u64)) -> Run {
         read(bytes);
     }
     assert!(bytes / JSON_BYTES as u64 >= DELIVERIES, "{bytes} bytes are too few");
-    Run { took: started.elapsed(), bytes, messages }
+    Run { took: started.elapsed(), cpu: self::cpu().saturating_sub(cpu), bytes, messages }
 }
 
 async fn subscribe(at_a_time: u64) -> Run {
@@ -186,6 +197,14 @@ async fn bare(batch: u64, bytes: u64) -> Run {
 #[expect(clippy::disallowed_methods, reason = "a benchmark reads the clock")]
 fn now() -> Instant {
     Instant::now()
+}
+
+/// The CPU time that this process has used; to 10 ms, the kernel's tick. Zero where there is no `/proc`.
+fn cpu() -> Duration {
+    let stat = std::fs::read_to_string("/proc/self/stat").unwrap_or_default();
+    // The fields after the command's name, which may hold spaces; user and system time are the 14th and 15th of all.
+    let ticks = stat.rsplit(')').next().into_iter().flat_map(|rest| rest.split_whitespace().skip(11).take(2));
+    Duration::from_millis(ticks.filter_map(|ticks| ticks.parse::<u64>().ok()).sum::<u64>() * 10)
 }
 
 /// Sends the same message again and again.
