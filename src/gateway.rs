@@ -54,7 +54,8 @@ pub async fn run(config: Config, metrics: Metrics, mut asks: mpsc::Receiver<Ask>
     let ops_token = config.access_token.as_ref().map(|token| token.expose().into());
     let ops = tokio::spawn(ops::serve(listeners.ops, state.clone(), metrics.clone(), ops_token, ops_stopped));
 
-    let mut ended = start_and_run(&config, &metrics, &state, listeners.grpc, listeners.public, &mut asks).await;
+    let mut ended =
+        start_and_run(&config, &metrics, &state, listeners.grpc, listeners.public, &mut asks).await;
     if let Err(failure) = &mut ended {
         state.fail(failure);
     }
@@ -75,10 +76,11 @@ async fn start_and_run(
     let (bots, mut drivers) = bots::recover(config, metrics).await?;
     let telegrams = bots::connections(config, &bots, metrics)?;
     let routes = bots::routes(config, &bots)?;
-    state.running(bots.iter().zip(&telegrams).map(|(bot, telegram)| health::Bot {
-        handle: bot.handle.clone(),
-        status: telegram.status(),
-    }));
+    state.running(
+        bots.iter()
+            .zip(&telegrams)
+            .map(|(bot, telegram)| health::Bot { handle: bot.handle.clone(), status: telegram.status() }),
+    );
 
     let (stop_grpc, grpc_stopped) = watch::channel(false);
     let mut grpc = tokio::spawn(grpc::serve(
@@ -88,8 +90,9 @@ async fn start_and_run(
         told(grpc_stopped),
     ));
     let (stop_intake, intake_stopped) = watch::channel(false);
-    let public = public_listener
-        .map(|listener| tokio::spawn(public::serve(listener, routes, metrics.clone(), intake_stopped.clone())));
+    let public = public_listener.map(|listener| {
+        tokio::spawn(public::serve(listener, routes, metrics.clone(), intake_stopped.clone()))
+    });
     let mut intakes = bots::spawn(telegrams, config, &intake_stopped);
     tracing::info!(bots = bots.len(), "ready");
 

@@ -83,7 +83,10 @@ impl Report {
         for Effective { bot, key, value, origin } in &config.effective {
             if table != Some(bot) {
                 let name = bot.as_deref();
-                self.line(format_args!("{}", name.map_or("gateway".to_owned(), |name| format!("bot {name}"))));
+                self.line(format_args!(
+                    "{}",
+                    name.map_or("gateway".to_owned(), |name| format!("bot {name}"))
+                ));
                 table = Some(bot);
             }
             self.line(format_args!("  {key} = {value}  ({origin})"));
@@ -93,7 +96,10 @@ impl Report {
             if let Some(url) = bot.telegram.webhook_url.as_deref().filter(|_| bot.by_webhook()) {
                 let (name, path) = (bot.name(), &bot.telegram.webhook_path);
                 let url = config::without_credentials(url);
-                self.note(&format!("bot {name}: Telegram calls {url}, taken at {path} on {}", config.public_listen));
+                self.note(&format!(
+                    "bot {name}: Telegram calls {url}, taken at {path} on {}",
+                    config.public_listen
+                ));
             }
         }
         for finding in &config.findings {
@@ -118,7 +124,9 @@ impl Report {
             Ok(_) => self.good(&format!("{key}: {address} is free")),
             Err(why) => self.bad(
                 Exit::Place,
-                &format!("{key}: {address}: {why} (by this gateway, if it runs already; else set another one)"),
+                &format!(
+                    "{key}: {address}: {why} (by this gateway, if it runs already; else set another one)"
+                ),
             ),
         }
     }
@@ -131,8 +139,13 @@ impl Report {
                 self.bad(Exit::Place, &format!("{shown}: there is no such place"));
                 continue;
             };
-            if let Err(why) = rustix::fs::access(&existing, rustix::fs::Access::READ_OK | rustix::fs::Access::WRITE_OK) {
-                self.bad(Exit::Place, &format!("{shown}: {} is not writable for this user: {why}", existing.display()));
+            if let Err(why) =
+                rustix::fs::access(&existing, rustix::fs::Access::READ_OK | rustix::fs::Access::WRITE_OK)
+            {
+                self.bad(
+                    Exit::Place,
+                    &format!("{shown}: {} is not writable for this user: {why}", existing.display()),
+                );
                 continue;
             }
             match rustix::fs::statvfs(&existing) {
@@ -145,7 +158,9 @@ impl Report {
                              disk is full, intake pauses until there is room"
                         ));
                     } else {
-                        self.good(&format!("{shown}: writable, {free_mib} MiB free for at most {max_mib} MiB"));
+                        self.good(&format!(
+                            "{shown}: writable, {free_mib} MiB free for at most {max_mib} MiB"
+                        ));
                     }
                 }
                 Err(why) => self.bad(Exit::Place, &format!("{shown}: {why}")),

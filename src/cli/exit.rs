@@ -34,9 +34,10 @@ Exit codes:
 impl Exit {
     pub(super) fn after(failure: &Failure) -> Self {
         match failure {
-            Failure::Listen { .. } | Failure::DataDir { .. } | Failure::Journal { .. } | Failure::Restore(_) => {
-                Self::Place
-            }
+            Failure::Listen { .. }
+            | Failure::DataDir { .. }
+            | Failure::Journal { .. }
+            | Failure::Restore(_) => Self::Place,
             Failure::Telegram(_) => Self::Refused,
             Failure::Interrupted => Self::Interrupted,
             Failure::Start { .. }

@@ -65,9 +65,8 @@ pub fn main() -> ExitCode {
 fn with_command(args: impl Iterator<Item = OsString>) -> Vec<OsString> {
     let mut args: Vec<OsString> = args.collect();
     let is_about_all = |arg: &OsString| ["-h", "--help", "-V", "--version"].iter().any(|about| arg == about);
-    let serves = args.get(1).is_none_or(|first| {
-        first.to_string_lossy().starts_with('-') && !is_about_all(first)
-    });
+    let serves =
+        args.get(1).is_none_or(|first| first.to_string_lossy().starts_with('-') && !is_about_all(first));
     if serves {
         args.insert(args.len().min(1), "serve".into());
     }

@@ -94,11 +94,7 @@ pub(super) fn read(reader: &mut Reader<'_>, environment: &Environment, name: &st
         drop_pending_updates: drop_pending_updates?,
         poll_timeout: poll_timeout?,
     };
-    Some(Bot {
-        telegram,
-        journal_max_bytes: journal_max_bytes?,
-        retention: retention?,
-    })
+    Some(Bot { telegram, journal_max_bytes: journal_max_bytes?, retention: retention? })
 }
 
 fn token(reader: &mut Reader<'_>, environment: &Environment) -> Option<BotToken> {

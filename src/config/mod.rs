@@ -25,8 +25,8 @@ pub use environment::Environment;
 pub use flags::Flags;
 pub use foreign::names as foreign_names;
 pub use keys::{BOTS_VARIABLE, CONFIG_VARIABLE, KEYS, Key, Scope, Sources};
-pub use problem::{ConfigError, Origin, Problem};
 pub use layers::is_bot_name;
+pub use problem::{ConfigError, Origin, Problem};
 pub use reader::{Effective, Secret};
 pub use values::without_credentials;
 

@@ -34,7 +34,10 @@ impl Bot {
 }
 
 /// Opens every bot's journal and starts its driver on it. All at once: recovery takes time.
-pub(super) async fn recover(config: &Config, metrics: &Metrics) -> Result<(Vec<Bot>, JoinSet<DriverEnd>), Failure> {
+pub(super) async fn recover(
+    config: &Config,
+    metrics: &Metrics,
+) -> Result<(Vec<Bot>, JoinSet<DriverEnd>), Failure> {
     let data_dir = config.data_dir.clone();
     let made = tokio::task::spawn_blocking(move || {
         std::fs::create_dir_all(&data_dir).map_err(|source| Failure::DataDir { dir: data_dir, source })
@@ -53,7 +56,8 @@ pub(super) async fn recover(config: &Config, metrics: &Metrics) -> Result<(Vec<B
     let mut bots = Vec::new();
     let mut ends = JoinSet::new();
     for starting in starting {
-        let (bot, ended) = starting.await.map_err(|error| super::panicked("recovering a journal", &error))??;
+        let (bot, ended) =
+            starting.await.map_err(|error| super::panicked("recovering a journal", &error))??;
         ends.spawn(end_of(bot.handle.bot().into(), ended));
         bots.push(bot);
     }
@@ -123,7 +127,11 @@ pub(super) fn routes(config: &Config, bots: &[Bot]) -> Result<Routes, Failure> {
 }
 
 /// Lets updates in.
-pub(super) fn spawn(telegrams: Vec<Telegram>, config: &Config, stop: &watch::Receiver<bool>) -> JoinSet<TelegramEnd> {
+pub(super) fn spawn(
+    telegrams: Vec<Telegram>,
+    config: &Config,
+    stop: &watch::Receiver<bool>,
+) -> JoinSet<TelegramEnd> {
     let mut intakes = JoinSet::new();
     for (telegram, bot) in telegrams.into_iter().zip(&config.bots) {
         let (name, stop) = (bot.telegram.bot.clone(), stop.clone());

@@ -12,7 +12,9 @@ use crate::telegram::Fatal;
 #[derive(Debug, thiserror::Error)]
 pub enum Failure {
     /// A port is taken, or an address is not this machine's.
-    #[error("cannot listen on {address}: {source}; {key} says so: stop what listens there, or set another one")]
+    #[error(
+        "cannot listen on {address}: {source}; {key} says so: stop what listens there, or set another one"
+    )]
     Listen {
         /// The key of the configuration.
         key: &'static str,
@@ -46,7 +48,9 @@ pub enum Failure {
         source: driver::StartError,
     },
     /// A driver has failed.
-    #[error("the driver of bot `{bot}` has failed: {source}; what is on the disk is recovered at the next start")]
+    #[error(
+        "the driver of bot `{bot}` has failed: {source}; what is on the disk is recovered at the next start"
+    )]
     Driver {
         /// The bot.
         bot: Box<str>,
@@ -66,7 +70,9 @@ pub enum Failure {
     #[error("{0} has ended unasked")]
     Ended(String),
     /// Streams and updates did not end within the grace.
-    #[error("not everything could be brought to its end within the grace period; what is not settled comes again")]
+    #[error(
+        "not everything could be brought to its end within the grace period; what is not settled comes again"
+    )]
     Overdue,
     /// A backup was not restored.
     #[error(transparent)]

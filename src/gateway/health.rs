@@ -81,7 +81,11 @@ impl Health for State {
             (None, Phase::Stopping) => Some("the gateway is stopping".to_owned()),
             (None, Phase::Running) => None,
         };
-        Readiness { ready: why.is_none(), why, bots: inner.bots.iter().map(|bot| readiness(bot, &inner.refused)).collect() }
+        Readiness {
+            ready: why.is_none(),
+            why,
+            bots: inner.bots.iter().map(|bot| readiness(bot, &inner.refused)).collect(),
+        }
     }
 }
 
@@ -90,7 +94,9 @@ fn readiness(bot: &Bot, refused: &[(Box<str>, String)]) -> BotReadiness {
     let refused = refused.iter().find(|(name, _)| **name == *bot.handle.bot()).map(|(_, why)| why.clone());
     let intake_paused = match *bot.handle.intake().borrow() {
         IntakeState::Open => None,
-        IntakeState::Paused { reason, since } => Some(Paused { reason: reason.to_string(), since_ms: since.0 }),
+        IntakeState::Paused { reason, since } => {
+            Some(Paused { reason: reason.to_string(), since_ms: since.0 })
+        }
     };
     BotReadiness {
         bot: bot.handle.bot().to_owned(),
