@@ -1,7 +1,7 @@
 //! The name of one delivery.
 
 use super::group::GroupId;
-use super::head::Sequence;
+use super::head::{KeyHash, Sequence};
 
 /// Names one delivery: which journal, which group in which generation, which update, which attempt, under which boot.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -16,6 +16,8 @@ pub struct Token {
     pub boot: u32,
     /// The update.
     pub sequence: Sequence,
+    /// The update's ordering key, so that a delivery of an earlier boot can be taken up before its update is read.
+    pub key: KeyHash,
     /// Which delivery of it.
     pub attempt: u32,
 }
@@ -25,15 +27,15 @@ pub struct Token {
 #[error("not a delivery token; pass the `token` of a Delivery unchanged")]
 pub struct MalformedToken;
 
-/// The fields in order, big endian, then 4 bytes of their xxh3, against cut and mistyped tokens.
-const FIELDS: usize = 8 + 4 + 4 + 4 + 8 + 4;
-const BYTES: usize = FIELDS + 4;
-/// 36 bytes are 48 characters, without padding.
+/// The fields in order, big endian, then 5 bytes of their xxh3, against cut and mistyped tokens.
+const FIELDS: usize = 8 + 4 + 4 + 4 + 8 + 8 + 4;
+const BYTES: usize = FIELDS + 5;
+/// 45 bytes are 60 characters, without padding.
 const CHARACTERS: usize = BYTES / 3 * 4;
 const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
 
 impl Token {
-    /// Its text: 48 characters of the URL-safe base64 alphabet.
+    /// Its text: 60 characters of the URL-safe base64 alphabet.
     #[must_use]
     pub fn encode(&self) -> String {
         let mut raw = [0u8; BYTES];
@@ -42,7 +44,8 @@ impl Token {
         raw[12..16].copy_from_slice(&self.generation.to_be_bytes());
         raw[16..20].copy_from_slice(&self.boot.to_be_bytes());
         raw[20..28].copy_from_slice(&self.sequence.0.to_be_bytes());
-        raw[28..32].copy_from_slice(&self.attempt.to_be_bytes());
+        raw[28..36].copy_from_slice(&self.key.0.to_be_bytes());
+        raw[36..40].copy_from_slice(&self.attempt.to_be_bytes());
         let check = checksum(&raw[..FIELDS]);
         raw[FIELDS..].copy_from_slice(&check);
         let mut text = String::with_capacity(CHARACTERS);
@@ -80,7 +83,8 @@ impl Token {
             generation: u32_at(12),
             boot: u32_at(16),
             sequence: Sequence(u64_at(20)),
-            attempt: u32_at(28),
+            key: KeyHash(u64_at(28)),
+            attempt: u32_at(36),
         })
     }
 }
@@ -96,9 +100,9 @@ fn sextet(character: u8) -> Option<u8> {
     }
 }
 
-fn checksum(fields: &[u8]) -> [u8; 4] {
-    let [a, b, c, d, ..] = xxhash_rust::xxh3::xxh3_64(fields).to_be_bytes();
-    [a, b, c, d]
+fn checksum(fields: &[u8]) -> [u8; 5] {
+    let [a, b, c, d, e, ..] = xxhash_rust::xxh3::xxh3_64(fields).to_be_bytes();
+    [a, b, c, d, e]
 }
 
 #[cfg(test)]
@@ -111,13 +115,14 @@ mod tests {
         generation: 2,
         boot: 3,
         sequence: Sequence(1 << 40 | 5),
+        key: KeyHash(0xfedc_ba98_7654_3210),
         attempt: 9,
     };
 
     #[test]
     fn a_token_survives_its_text() {
         let text = TOKEN.encode();
-        assert_eq!(text.len(), 48);
+        assert_eq!(text.len(), 60);
         assert_eq!(Token::parse(&text), Ok(TOKEN));
     }
 
@@ -126,7 +131,7 @@ mod tests {
         let text = TOKEN.encode();
         assert_eq!(Token::parse(""), Err(MalformedToken));
         assert_eq!(Token::parse(&text[1..]), Err(MalformedToken));
-        assert_eq!(Token::parse(&"ж".repeat(24)), Err(MalformedToken));
+        assert_eq!(Token::parse(&"ж".repeat(30)), Err(MalformedToken));
         for at in 0..text.len() {
             let mut changed = text.clone().into_bytes();
             changed[at] = if changed[at] == b'A' { b'B' } else { b'A' };
