@@ -1,1 +1,4 @@
 //! The commands.
+
+pub(crate) mod client;
+pub mod tail;

@@ -1,5 +1,4 @@
 // A Switchboard handler in Go: takes updates, handles them, acknowledges them.
-//
 // At most one update of a chat is out at any moment, so handling all that arrives at once keeps each chat in order. An
 // update can come twice (a crash, an expired lease): what must not happen twice, guard by bot and update_id.
 package main
