@@ -8,12 +8,13 @@ use tokio::task::AbortHandle;
 
 use super::fleet::{Fleet, FleetPlan};
 use super::limits;
-use super::load::Load;
 use super::report::{Backlog, Limits, Report, Restart, Setup, Throughput};
 use super::usage::Usage;
 use super::{BenchArgs, BenchError, Mode};
 use crate::cli::clock;
 use crate::cli::processes::{Gateway, GatewaySettings, TemporaryDirectory, free_addresses};
+use crate::cli::simulation::Simulation;
+use crate::simulator::Traffic;
 
 /// Everything at once: updates come in while consumers take them.
 pub(super) async fn throughput(args: &BenchArgs) -> Result<Report, BenchError> {
@@ -95,7 +96,7 @@ async fn add_limits(args: &BenchArgs, report: &mut Report) -> Result<(), BenchEr
 
 /// A simulator and a gateway, connected.
 struct Rig {
-    load: Load,
+    load: Simulation,
     settings: GatewaySettings,
     gateway: Gateway,
     _directory: TemporaryDirectory,
@@ -104,7 +105,7 @@ struct Rig {
 impl Rig {
     async fn start(args: &BenchArgs) -> Result<Self, BenchError> {
         let directory = temporary(args)?;
-        let load = Load::start().await?;
+        let load = Simulation::start().await?;
         let [grpc, public, ops] = free_addresses()?;
         let mut environment = vec![
             ("SWITCHBOARD_MODE".to_owned(), args.mode.name().to_owned()),
@@ -143,7 +144,7 @@ impl Rig {
         let watch = PeakMemory::of(self.gateway.id());
         let before = self.usage();
         let began_us = clock::unix_micros();
-        self.load.begin(args, updates)?;
+        self.load.send(traffic(args, updates))?;
         fleet.acked(updates).await?;
         let after = self.usage();
         let found = fleet.finish().await?;
@@ -172,7 +173,7 @@ impl Rig {
     /// Lets the gateway store updates that nobody takes; how many.
     async fn fill(&self, args: &BenchArgs, updates: u64) -> Result<u64, BenchError> {
         Fleet::only_create_groups(&self.plan(args)).await?;
-        self.load.begin(args, updates)?;
+        self.load.send(traffic(args, updates))?;
         let mut stored = 0;
         let mut unchanged_since = clock::now();
         while stored < updates {
@@ -191,6 +192,16 @@ impl Rig {
     async fn stop(self) -> Result<(), BenchError> {
         Ok(self.gateway.stop().await?)
     }
+}
+
+fn traffic(args: &BenchArgs, updates: u64) -> Traffic {
+    let mut traffic = Traffic::default();
+    traffic.rate = f64::from(args.rate);
+    traffic.chats = args.chats;
+    traffic.total = Some(updates);
+    traffic.size = args.size as usize;
+    traffic.timestamps = true;
+    traffic
 }
 
 fn temporary(args: &BenchArgs) -> Result<TemporaryDirectory, BenchError> {

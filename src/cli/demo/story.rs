@@ -56,6 +56,11 @@ impl Story {
         ids.collect::<BTreeSet<_>>().len()
     }
 
+    /// How many streams have been opened.
+    pub(super) fn joined(&self) -> usize {
+        self.entries.iter().filter(|entry| entry.did.what == What::Joined).count()
+    }
+
     /// Whether the group got every one of `sent` (in Telegram's order) and each chat's in order, one at a time.
     pub(super) fn verdict(&self, group: &str, sent: &[i64]) -> Verdict {
         let mut entries: Vec<&Entry> = self.entries.iter().filter(|entry| entry.group == group).collect();
