@@ -4,6 +4,7 @@ use std::sync::{Arc, mpsc};
 
 use tokio::sync::{mpsc::UnboundedReceiver, mpsc::UnboundedSender, oneshot, watch};
 
+use crate::journal::{CommitError, Usage};
 use crate::model::{
     ConsumerSettings, GroupName, KeyHash, Opened, Payload, Quarantined, SettledResult, Settlement, Start,
     StreamEvent, Token, UnixMillis,
@@ -78,6 +79,8 @@ pub enum Input {
         /// After the commit.
         reply: Reply<Result<(), AppendError>>,
     },
+    /// The commit in flight has ended; only the commit thread says so.
+    Committed(Result<Usage, CommitError>),
     /// Take no more updates, tell all streams to drain, and end when nothing is outstanding or `deadline` is over.
     Shutdown {
         /// Milliseconds from now.
@@ -170,6 +173,8 @@ pub struct Subscription {
     pub start: Start,
     /// Tokens of an earlier stream that are still being worked on.
     pub held_tokens: Vec<Token>,
+    /// Whether a new group lives only as long as its streams, and holds back nothing.
+    pub ephemeral: bool,
 }
 
 /// Why a stream was not opened.
@@ -183,6 +188,14 @@ pub enum SubscribeError {
     NoRoom {
         /// The group.
         group: GroupName,
+    },
+    /// The group exists, and is durable where an ephemeral one was asked for, or the other way round.
+    #[error("group `{group}` exists and is {}; use another name", if *.durable { "durable" } else { "ephemeral" })]
+    OtherDurability {
+        /// The group.
+        group: GroupName,
+        /// Whether the existing one is durable.
+        durable: bool,
     },
     /// The bot has as many groups as it may.
     #[error("the bot has {limit} groups already, the most there can be")]

@@ -1,1 +1,3 @@
 //! The HTTP listeners: the public one for webhooks, the one for operators.
+
+pub mod public;

@@ -3,6 +3,8 @@
 //! There is one writer, a [`Journal`], and any number of [`JournalReader`]s. All calls block; the driver makes commits
 //! on a thread of their own. Callers rely on nothing beyond what is said here.
 
+#[cfg(test)]
+mod contract;
 pub mod lmdb;
 
 use crate::model::{
@@ -176,7 +178,7 @@ pub struct Recovered {
 pub struct RecoveredGroup {
     /// The group.
     pub record: GroupRecord,
-    /// Everything at or below is settled.
+    /// Everything at or below is settled; 0 if no commit said so yet.
     pub cursor: Sequence,
     /// Settled positions above the cursor.
     pub settled: Vec<SettledBlock>,

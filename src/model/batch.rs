@@ -17,7 +17,7 @@ pub struct Batch {
     /// New updates, their sequences ascending and above all stored ones.
     pub updates: Vec<StoredUpdate>,
     /// The remembered update ids as ranges, those that this batch changed: a range replaces the one with the same
-    /// `hour` and `first`.
+    /// `hour` and `first`; an empty one (`last` below `first`) removes it.
     pub ids: Vec<IdRange>,
     /// Id ranges first seen before this hour are forgotten. 0 forgets none.
     pub forget_ids_before_hour: u32,

@@ -110,7 +110,6 @@ macro_rules! metrics {
 type ByBot<M> = Family<BotLabels, M>;
 type ByGroup<M> = Family<GroupLabels, M>;
 type ByBotHistogram = Family<BotLabels, Histogram, fn() -> Histogram>;
-type ByGroupHistogram = Family<GroupLabels, Histogram, fn() -> Histogram>;
 
 metrics! {
     received: Family<IntakeLabels, Counter> = "updates_received", "Updates received from Telegram, repeats included", Family::default();
@@ -131,7 +130,6 @@ metrics! {
     outstanding: ByGroup<Gauge> = "outstanding", "Deliveries not settled yet", Family::default();
     lag: ByGroup<Gauge> = "lag", "Updates not settled yet, by sequence: newest minus the group's cursor", Family::default();
     consumers: ByGroup<Gauge> = "consumers", "Open Subscribe streams", Family::default();
-    first_delivery: ByGroupHistogram = "first_delivery_latency" in Unit::Seconds, "Time from receiving an update until its first delivery is handed to the stream", Family::new_with_constructor(durations as fn() -> Histogram);
     telegram_calls: Family<CallLabels, Counter> = "telegram_calls", "Calls to the Bot API", Family::default();
     telegram_connected: ByBot<Gauge> = "telegram_connected", "1 while updates can come in: polling works, or the webhook is set", Family::default();
     telegram_conflict: ByBot<Gauge> = "telegram_conflict", "1 while somebody else holds the bot (409, or a stranger's webhook)", Family::default();

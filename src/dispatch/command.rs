@@ -1,0 +1,113 @@
+//! What the dispatcher wants done.
+
+use crate::model::{
+    AttemptRecord, DeadLetter, FailureRecord, GroupId, KeyHash, Monotonic, Sequence, SettledAs, Shard,
+    StreamEnd, Token, UnixMillis,
+};
+
+/// One open Subscribe stream; numbered by the driver.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct StreamId(pub u64);
+
+/// Something to be done, in the order polled.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Command {
+    /// Send these updates on the stream.
+    Deliver {
+        /// Where to.
+        stream: StreamId,
+        /// What.
+        handouts: Vec<Handout>,
+    },
+    /// Tell the stream that its shards changed.
+    Assign {
+        /// Whom.
+        stream: StreamId,
+        /// New ones.
+        gained: Vec<Shard>,
+        /// Those that went.
+        lost: Vec<Shard>,
+        /// Counts the group's assignments since the start.
+        generation: u64,
+    },
+    /// Tell the stream that these deliveries are no longer its own.
+    LeaseLost {
+        /// Whom.
+        stream: StreamId,
+        /// Which.
+        tokens: Vec<Token>,
+    },
+    /// End the stream. The dispatcher takes it for closed.
+    Close {
+        /// Which.
+        stream: StreamId,
+        /// Why.
+        end: StreamEnd,
+    },
+    /// Make this durable with the next commit, then say so with `handle_durable` or `handle_refused`.
+    Record(Record),
+}
+
+/// A change to one update's state in one group, to be made durable.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Record {
+    /// The group.
+    pub group: GroupId,
+    /// The update.
+    pub sequence: Sequence,
+    /// What changes.
+    pub change: Change,
+}
+
+/// What changes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Change {
+    /// A delivery ended and the update will be delivered again.
+    Ended {
+        /// How it ended.
+        how: Ended,
+        /// Its attempts up to now.
+        state: Box<AttemptRecord>,
+    },
+    /// The group is done with the update.
+    Settled {
+        /// How.
+        how: SettledAs,
+        /// What to keep among the dead letters, if it goes there.
+        dead: Option<Box<DeadLetter>>,
+    },
+}
+
+/// How a delivery ended without settling its update.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ended {
+    /// The handler said that it failed.
+    Nacked,
+    /// The handler gave it back untried.
+    Released,
+    /// Its lease ended.
+    Expired,
+    /// Its consumer's stream was lost.
+    Lost,
+}
+
+/// One update for one consumer, without its payload.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Handout {
+    /// Names the delivery.
+    pub token: Token,
+    /// The update's ordering key.
+    pub key: KeyHash,
+    /// Failed attempts before it.
+    pub failures: u32,
+    /// The lease.
+    pub lease_ms: u64,
+    /// The lease's end.
+    pub deadline: Monotonic,
+    /// The lease's end by the wall clock.
+    pub deadline_unix: UnixMillis,
+    /// When it was first delivered to this group.
+    pub first_delivered: UnixMillis,
+    /// The newest failure.
+    pub last_failure: Option<FailureRecord>,
+}

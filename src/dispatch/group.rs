@@ -1,0 +1,322 @@
+//! One group: its backlog, its consumers, and what is out to them.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet, VecDeque};
+
+use super::assignment::{Claim, Owners, assign};
+use super::command::{Change, Command, Ended, Record, StreamId};
+use super::failures::Jitter;
+use super::hash::NumberMap;
+use super::keys::Keys;
+use super::members::{Member, MemberId, Presence};
+use super::outstanding::{Held, Outstanding, Phase, Timer, Undo};
+use super::progress::{Open, Settled};
+use super::window::Backlog;
+use crate::model::{
+    AttemptRecord, DeadLetter, GroupRecord, Head, KeyHash, Now, SHARDS, Sequence, SettledAs, Shard, Token,
+};
+
+/// What tokens are made of and checked against.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Identity {
+    /// The journal's id.
+    pub journal: u64,
+    /// The boot epoch; at least 1.
+    pub boot: u32,
+}
+
+/// A group as it starts: new, or with the progress that the journal has kept.
+#[derive(Clone, Debug)]
+pub struct GroupStart {
+    /// The group.
+    pub record: GroupRecord,
+    /// Everything at or below is settled.
+    pub cursor: Sequence,
+    /// Settled sequences above the cursor, as bit sets by `sequence / 4096`.
+    pub settled: Vec<(u64, Box<[u64; 64]>)>,
+    /// What is remembered of earlier deliveries.
+    pub attempts: Vec<(Sequence, AttemptRecord)>,
+    /// The newest durable sequence.
+    pub tail: Sequence,
+}
+
+/// How a group is doing.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct GroupStats {
+    /// Open streams.
+    pub consumers: usize,
+    /// Deliveries out.
+    pub outstanding: usize,
+    /// Updates that wait after a failure.
+    pub backing_off: usize,
+    /// Everything at or below is settled.
+    pub cursor: Sequence,
+    /// The newest sequence minus the cursor.
+    pub lag: u64,
+}
+
+/// One group. Its methods are spread over `window`, `pump`, `settle` and `streams`, each with one part of its life.
+#[derive(Debug)]
+pub(super) struct Group {
+    pub(super) identity: Identity,
+    pub(super) record: GroupRecord,
+    pub(super) settled: Settled,
+    /// The sequences in the window that are not settled.
+    pub(super) open: Open,
+    pub(super) keys: Keys,
+    pub(super) backlog: Backlog,
+    pub(super) outstanding: Outstanding,
+    /// Attempt records from the journal whose updates are not in the window yet.
+    pub(super) recovered: NumberMap<Sequence, AttemptRecord>,
+    /// Updates that expire by age: out of the window, their records not durable yet.
+    pub(super) expiring: HashSet<Sequence>,
+    pub(super) members: BTreeMap<MemberId, Member>,
+    pub(super) by_consumer: HashMap<Box<str>, MemberId>,
+    pub(super) owners: Box<Owners>,
+    pub(super) next_member: u64,
+    pub(super) assignments: u64,
+    /// Members that may have both credit and something ready.
+    pub(super) to_pump: BTreeSet<MemberId>,
+    /// Keys that were passed over because too many others back off.
+    pub(super) parked: Vec<KeyHash>,
+    pub(super) jitter: Jitter,
+    pub(super) commands: VecDeque<Command>,
+}
+
+impl Group {
+    pub(super) fn new(identity: Identity, start: GroupStart, jitter: Jitter) -> Self {
+        let behind = (start.cursor < start.tail).then(|| start.cursor.next());
+        Self {
+            identity,
+            record: start.record,
+            settled: Settled::new(start.cursor, start.settled),
+            open: Open::default(),
+            keys: Keys::new(behind),
+            backlog: Backlog::new(start.tail, if behind.is_some() { usize::from(SHARDS) } else { 0 }),
+            outstanding: Outstanding::default(),
+            recovered: start.attempts.into_iter().collect(),
+            expiring: HashSet::new(),
+            members: BTreeMap::new(),
+            by_consumer: HashMap::new(),
+            owners: Box::new([None; SHARDS as usize]),
+            next_member: 1,
+            assignments: 0,
+            to_pump: BTreeSet::new(),
+            parked: Vec::new(),
+            jitter,
+            commands: VecDeque::new(),
+        }
+    }
+
+    /// Whether an update is this group's business and not settled.
+    pub(super) fn concerns(&self, head: &Head) -> bool {
+        head.sequence >= self.record.start
+            && !self.settled.contains(head.sequence)
+            && !self.expiring.contains(&head.sequence)
+    }
+
+    /// Takes an update into the window.
+    pub(super) fn load(&mut self, head: &Head) {
+        let sequence = head.sequence;
+        if let Some(held) = self.outstanding.held.get_mut(&sequence) {
+            // Taken over from an earlier boot before it was read; only its size was not known.
+            if !held.charged {
+                held.size = head.size;
+            }
+            return;
+        }
+        self.open.insert(sequence);
+        self.keys.shard_mut(head.key.shard()).loaded += 1;
+        match self.recovered.remove(&sequence) {
+            None => self.keys.open(head.key).queue.push_back((sequence, head.size)),
+            Some(state) => self.load_recovered(head, state),
+        }
+        self.list(head.key);
+    }
+
+    /// An update that was delivered and came back under an earlier boot: it holds its key.
+    fn load_recovered(&mut self, head: &Head, state: AttemptRecord) {
+        let attempt = state.attempt;
+        let key = self.keys.open(head.key);
+        if key.held.is_some() || !key.queue.is_empty() {
+            // Cannot be unless the record outlived a change of the group's order; then it is just one of the queue.
+            key.queue.push_back((head.sequence, head.size));
+            return;
+        }
+        key.held = Some(head.sequence);
+        let held = Held {
+            first_delivered: state.first_delivered,
+            state: Some(Box::new(state)),
+            ..Held::new(head.key, head.size, 0, attempt, Now::default())
+        };
+        self.outstanding.insert(head.sequence, held);
+    }
+
+    /// Puts a key into the ready lists if it has something to deliver.
+    pub(super) fn list(&mut self, hash: KeyHash) {
+        let waiting = |sequence| {
+            self.outstanding.held.get(&sequence).is_some_and(|held| matches!(held.phase, Phase::Waiting))
+        };
+        let Some(key) = self.keys.get_mut(hash) else { return };
+        let deliverable = key.held.map_or(!key.queue.is_empty(), waiting);
+        if !deliverable || key.listed {
+            return;
+        }
+        key.listed = true;
+        let shard = hash.shard();
+        self.keys.shard_mut(shard).ready.push_back(hash);
+        self.list_shard(shard);
+    }
+
+    /// Puts a shard into its owner's ready list if it has something ready.
+    pub(super) fn list_shard(&mut self, shard: Shard) {
+        let state = self.keys.shard_mut(shard);
+        if state.listed || state.ready.is_empty() {
+            return;
+        }
+        let Some(id) = self.owners[usize::from(shard.number())] else { return };
+        let Some(member) = self.members.get_mut(&id) else { return };
+        state.listed = true;
+        member.ready.push_back(shard);
+        self.to_pump.insert(id);
+    }
+
+    pub(super) fn token(&self, sequence: Sequence, held: &Held) -> Token {
+        Token {
+            journal: self.identity.journal,
+            group: self.record.id,
+            generation: self.record.generation,
+            boot: held.boot,
+            sequence,
+            key: held.key,
+            attempt: held.attempt,
+        }
+    }
+
+    pub(super) fn emit_record(&mut self, sequence: Sequence, change: Change) {
+        self.commands.push_back(Command::Record(Record { group: self.record.id, sequence, change }));
+    }
+
+    /// Accepts that the group will be done with a held update, as soon as that is durable.
+    pub(super) fn begin_settling(&mut self, now: Now, sequence: Sequence, how: SettledAs, undo: Undo) {
+        let Some(held) = self.outstanding.held.get_mut(&sequence) else { return };
+        let dead = match how {
+            SettledAs::Rejected | SettledAs::DeadLettered => {
+                Some(Box::new(DeadLetter { time: now.unix, settled: how, attempts: held.record().clone() }))
+            }
+            SettledAs::Acked | SettledAs::Expired | SettledAs::Purged => None,
+        };
+        self.outstanding.enter(sequence, Phase::Settling { how, undo });
+        self.emit_record(sequence, Change::Settled { how, dead });
+    }
+
+    /// Ends a held update's delivery; it backs off once that is durable. The held record must be up to date.
+    pub(super) fn begin_ending(
+        &mut self,
+        now: Now,
+        sequence: Sequence,
+        how: Ended,
+        wait_ms: u64,
+        undo: Undo,
+    ) {
+        let Some(held) = self.outstanding.held.get_mut(&sequence) else { return };
+        let state = held.record();
+        state.not_before = now.unix.plus(wait_ms);
+        let state = Box::new(state.clone());
+        self.outstanding.enter(sequence, Phase::Ending { how, until: now.mono.plus(wait_ms), undo });
+        self.emit_record(sequence, Change::Ended { how, state });
+    }
+
+    /// Takes the update off its member's credit.
+    pub(super) fn discharge(&mut self, now: Now, sequence: Sequence) {
+        let Some(held) = self.outstanding.held.get_mut(&sequence) else { return };
+        if !std::mem::take(&mut held.charged) {
+            return;
+        }
+        let id = held.member;
+        let Some(member) = self.members.get_mut(&id) else { return };
+        member.discharge(sequence, held.size);
+        self.to_pump.insert(id);
+        self.close_if_finished(now, id);
+    }
+
+    /// Makes a held update outstanding with a member, from now on.
+    pub(super) fn lease(&mut self, now: Now, sequence: Sequence, id: MemberId, lease_ms: u64) {
+        let Some(held) = self.outstanding.held.get_mut(&sequence) else { return };
+        held.delivered = now.mono;
+        held.lease_ms = lease_ms;
+        held.member = id;
+        if let Some(member) = self.members.get_mut(&id)
+            && !std::mem::replace(&mut held.charged, true)
+        {
+            member.charge(held.size);
+        }
+        self.outstanding.enter(sequence, Phase::Outstanding { deadline: now.mono.plus(lease_ms) });
+    }
+
+    /// Shares the shards out again among those who take part.
+    pub(super) fn rebalance(&mut self) {
+        let claims: Vec<_> = self
+            .members
+            .iter()
+            .filter(|(_, member)| !matches!(member.presence, Presence::Leaving(_)))
+            .map(|(&id, member)| Claim { member: id, suspended: member.is_suspended() })
+            .collect();
+        let moved = assign(&mut self.owners, &claims);
+        if moved.is_empty() {
+            return;
+        }
+        self.assignments += 1;
+        let mut changes: BTreeMap<MemberId, (Vec<Shard>, Vec<Shard>)> = BTreeMap::new();
+        for (shard, before) in moved {
+            if let Some(before) = before {
+                changes.entry(before).or_default().1.push(shard);
+            }
+            if let Some(after) = self.owners[usize::from(shard.number())] {
+                changes.entry(after).or_default().0.push(shard);
+            }
+            self.keys.shard_mut(shard).listed = false;
+            self.list_shard(shard);
+        }
+        for (id, (gained, lost)) in changes {
+            let Some(member) = self.members.get_mut(&id) else { continue };
+            member.shards = member.shards + gained.len() - lost.len();
+            if let Some(stream) = member.stream() {
+                let generation = self.assignments;
+                self.commands.push_back(Command::Assign { stream, gained, lost, generation });
+            }
+        }
+    }
+
+    /// Lets everything happen that is due.
+    pub(super) fn tick(&mut self, now: Now) {
+        let mut expired: BTreeMap<StreamId, Vec<Token>> = BTreeMap::new();
+        while let Some(timer) = self.outstanding.pop_due(now.mono) {
+            match timer {
+                Timer::Member(id) => self.end_of_grace(now, id),
+                Timer::Update(sequence) => match self.outstanding.held.get(&sequence).map(|held| &held.phase)
+                {
+                    Some(Phase::Backoff { .. }) => self.end_of_backoff(sequence),
+                    _ => {
+                        if let Some((stream, token)) = self.end_of_lease(now, sequence) {
+                            expired.entry(stream).or_default().push(token);
+                        }
+                    }
+                },
+            }
+        }
+        for (stream, tokens) in expired {
+            self.commands.push_back(Command::LeaseLost { stream, tokens });
+        }
+    }
+
+    pub(super) fn stats(&self) -> GroupStats {
+        let cursor = self.reached();
+        GroupStats {
+            consumers: self.members.values().filter(|member| member.stream().is_some()).count(),
+            outstanding: self.outstanding.leased,
+            backing_off: self.outstanding.backing_off,
+            cursor,
+            lag: self.backlog.tail.0.saturating_sub(cursor.0),
+        }
+    }
+}

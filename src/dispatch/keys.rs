@@ -1,0 +1,98 @@
+//! The keys that have something in the window, and the shards they belong to.
+
+use std::collections::VecDeque;
+
+use super::hash::NumberMap;
+use crate::model::{KeyHash, SHARDS, Sequence, Shard};
+
+/// One ordering key with something in the window, or something held, or something left to read.
+#[derive(Debug, Default)]
+pub(super) struct Key {
+    /// Its queued updates with their sizes, ascending.
+    pub(super) queue: VecDeque<(Sequence, u32)>,
+    /// The update that holds it; nothing else of this key is delivered meanwhile. Below all of `queue`.
+    pub(super) held: Option<Sequence>,
+    /// Where reading this key's further updates starts: it has (or may have) some from here up to its shard's reading
+    /// position that are not in the window. Above all of `queue`.
+    pub(super) more_from: Option<Sequence>,
+    /// The number of the scan in which it ran full: this scan passes it from then on.
+    pub(super) full_in_scan: u64,
+    /// Whether it stands in its shard's ready list. It may have become undeliverable since.
+    pub(super) listed: bool,
+}
+
+impl Key {
+    pub(super) fn loaded(&self) -> usize {
+        self.queue.len() + usize::from(self.held.is_some())
+    }
+
+    fn is_gone(&self) -> bool {
+        self.queue.is_empty() && self.held.is_none() && self.more_from.is_none() && !self.listed
+    }
+}
+
+/// One shard.
+#[derive(Debug, Default)]
+pub(super) struct ShardState {
+    /// Keys that may have something deliverable, in turn.
+    pub(super) ready: VecDeque<KeyHash>,
+    /// Whether it stands in its owner's ready list.
+    pub(super) listed: bool,
+    /// Updates of its keys in the window, held ones included.
+    pub(super) loaded: usize,
+    /// Where reading this shard goes on; `None` if everything up to the newest update has been read. Updates below it
+    /// are in the window, settled, or covered by their key's `more_from`.
+    pub(super) behind: Option<Sequence>,
+    /// The number of the scan in which it ran full.
+    pub(super) full_in_scan: u64,
+}
+
+/// All of them.
+#[derive(Debug)]
+pub(super) struct Keys {
+    keys: NumberMap<KeyHash, Key>,
+    shards: Box<[ShardState]>,
+}
+
+impl Keys {
+    pub(super) fn new(behind: Option<Sequence>) -> Self {
+        let shards = (0..SHARDS).map(|_| ShardState { behind, ..ShardState::default() }).collect();
+        Self { keys: NumberMap::default(), shards }
+    }
+
+    pub(super) fn get(&self, key: KeyHash) -> Option<&Key> {
+        self.keys.get(&key)
+    }
+
+    pub(super) fn get_mut(&mut self, key: KeyHash) -> Option<&mut Key> {
+        self.keys.get_mut(&key)
+    }
+
+    /// The key's state, made if there is none.
+    pub(super) fn open(&mut self, key: KeyHash) -> &mut Key {
+        self.keys.entry(key).or_default()
+    }
+
+    /// Forgets the key if nothing is known about it any more.
+    pub(super) fn close_if_gone(&mut self, key: KeyHash) {
+        if self.keys.get(&key).is_some_and(Key::is_gone) {
+            self.keys.remove(&key);
+        }
+    }
+
+    pub(super) fn shard(&self, shard: Shard) -> &ShardState {
+        &self.shards[usize::from(shard.number())]
+    }
+
+    pub(super) fn shard_mut(&mut self, shard: Shard) -> &mut ShardState {
+        &mut self.shards[usize::from(shard.number())]
+    }
+
+    pub(super) fn shards_mut(&mut self) -> impl Iterator<Item = &mut ShardState> {
+        self.shards.iter_mut()
+    }
+
+    pub(super) fn shards(&self) -> impl Iterator<Item = &ShardState> {
+        self.shards.iter()
+    }
+}

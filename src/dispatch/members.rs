@@ -1,0 +1,112 @@
+//! The consumers of a group.
+
+use std::collections::VecDeque;
+
+use super::command::StreamId;
+use crate::model::{ConsumerSettings, Monotonic, Sequence, Shard};
+
+/// A consumer's number inside its group, new for each consumer that joins.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(super) struct MemberId(pub(super) u64);
+
+/// After this many expiries without a settlement a consumer is taken for dead, though its stream is open.
+const EXPIRIES_BEFORE_SUSPENDED: u32 = 3;
+
+/// One consumer. It outlives its stream by the group's grace.
+#[derive(Debug)]
+pub(super) struct Member {
+    pub(super) consumer_id: Box<str>,
+    pub(super) settings: ConsumerSettings,
+    pub(super) presence: Presence,
+    /// How many shards it owns.
+    pub(super) shards: usize,
+    /// Shards of its own that may have something ready, in turn. May name shards that have moved: those are skipped.
+    pub(super) ready: VecDeque<Shard>,
+    /// Deliveries that count against its credit.
+    pub(super) charged: u32,
+    /// Their bytes of JSON.
+    pub(super) charged_bytes: u64,
+    /// The update that is out to it alone, if there is one: nothing else is delivered meanwhile.
+    pub(super) alone: Option<Sequence>,
+    /// Leases that expired since its last settlement.
+    expiries: u32,
+}
+
+/// Whether a consumer is there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Presence {
+    /// Its stream is open.
+    Open(StreamId),
+    /// Its stream is open, but will end: it gets nothing new and keeps its shards for its return.
+    Draining(StreamId),
+    /// Its stream is gone: its shards and leases wait for it until the time.
+    Lost { until: Monotonic },
+    /// It said that it is finishing: it gets nothing new, its shards have moved, its leases go on.
+    Leaving(Option<StreamId>),
+}
+
+impl Member {
+    pub(super) fn new(consumer_id: &str, settings: ConsumerSettings, stream: StreamId) -> Self {
+        Self {
+            consumer_id: consumer_id.into(),
+            settings,
+            presence: Presence::Open(stream),
+            shards: 0,
+            ready: VecDeque::new(),
+            charged: 0,
+            charged_bytes: 0,
+            alone: None,
+            expiries: 0,
+        }
+    }
+
+    pub(super) fn stream(&self) -> Option<StreamId> {
+        match self.presence {
+            Presence::Open(stream) | Presence::Draining(stream) => Some(stream),
+            Presence::Leaving(stream) => stream,
+            Presence::Lost { .. } => None,
+        }
+    }
+
+    /// Whether it can be sent an update of this size now.
+    pub(super) fn has_credit_for(&self, size: u32) -> bool {
+        if self.charged == 0 {
+            return true;
+        }
+        let limit = if self.is_suspended() { 1 } else { self.settings.max_outstanding };
+        self.alone.is_none()
+            && self.charged < limit
+            && self.charged_bytes + u64::from(size) <= self.settings.max_outstanding_bytes
+    }
+
+    pub(super) fn charge(&mut self, size: u32) {
+        self.charged += 1;
+        self.charged_bytes += u64::from(size);
+    }
+
+    pub(super) fn discharge(&mut self, sequence: Sequence, size: u32) {
+        self.charged -= 1;
+        self.charged_bytes -= u64::from(size);
+        if self.alone == Some(sequence) {
+            self.alone = None;
+        }
+    }
+
+    /// Notes an expired lease; whether the consumer is taken for dead from now on.
+    pub(super) fn note_expiry(&mut self) -> bool {
+        self.expiries += 1;
+        self.expiries == EXPIRIES_BEFORE_SUSPENDED
+    }
+
+    /// Notes a sign of life; whether the consumer was taken for dead until now.
+    pub(super) fn note_settlement(&mut self) -> bool {
+        let was_suspended = self.is_suspended();
+        self.expiries = 0;
+        was_suspended
+    }
+
+    /// Whether it is taken for dead: it keeps one shard and gets one update at a time, as a probe.
+    pub(super) fn is_suspended(&self) -> bool {
+        self.expiries >= EXPIRIES_BEFORE_SUSPENDED
+    }
+}

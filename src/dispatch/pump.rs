@@ -1,0 +1,143 @@
+//! Handing updates out.
+
+use super::command::{Command, Handout};
+use super::failures::LOSSES_BEFORE_ALONE;
+use super::group::Group;
+use super::members::{MemberId, Presence};
+use super::outstanding::{Held, Phase};
+use crate::model::{KeyHash, Now, Sequence};
+
+/// While so many updates of a group back off, no key that is not held yet is opened: an outage of what is behind the
+/// handlers shall not fail the whole backlog, nor hold the reasons of all its failures in memory.
+pub(super) const MAX_BACKING_OFF: usize = 4096;
+
+/// The next update of a key.
+struct Next {
+    sequence: Sequence,
+    size: u32,
+    fresh: bool,
+    alone: bool,
+}
+
+impl Group {
+    /// Hands out all that members have credit for: one command for each.
+    pub(super) fn pump(&mut self, now: Now) {
+        while let Some(id) = self.to_pump.pop_first() {
+            let handouts = self.pump_member(now, id);
+            self.to_pump.remove(&id);
+            let stream = self.members.get(&id).and_then(super::members::Member::stream);
+            if let Some(stream) = stream
+                && !handouts.is_empty()
+            {
+                self.commands.push_back(Command::Deliver { stream, handouts });
+            }
+        }
+    }
+
+    fn pump_member(&mut self, now: Now, id: MemberId) -> Vec<Handout> {
+        let mut handouts = Vec::new();
+        while let Some(member) = self.members.get_mut(&id) {
+            if !matches!(member.presence, Presence::Open(_)) {
+                break;
+            }
+            let Some(shard) = member.ready.pop_front() else { break };
+            let owned = self.owners[usize::from(shard.number())] == Some(id);
+            let state = self.keys.shard_mut(shard);
+            if !owned || !state.listed {
+                continue;
+            }
+            state.listed = false;
+            let Some(hash) = state.ready.pop_front() else { continue };
+            match self.next_of(hash) {
+                None => {
+                    self.unlist(hash);
+                    self.keys.close_if_gone(hash);
+                }
+                Some(next) if next.fresh && self.outstanding.backing_off >= MAX_BACKING_OFF => {
+                    // Stays listed, so that it is parked once.
+                    self.parked.push(hash);
+                }
+                Some(next) => {
+                    let Some(member) = self.members.get_mut(&id) else { break };
+                    if !member.has_credit_for(next.size) || next.alone && member.charged > 0 {
+                        member.ready.push_front(shard);
+                        let state = self.keys.shard_mut(shard);
+                        state.ready.push_front(hash);
+                        state.listed = true;
+                        break;
+                    }
+                    self.unlist(hash);
+                    handouts.extend(self.hand_out(now, id, hash, &next));
+                }
+            }
+            self.list_shard(shard);
+        }
+        handouts
+    }
+
+    fn unlist(&mut self, hash: KeyHash) {
+        if let Some(key) = self.keys.get_mut(hash) {
+            key.listed = false;
+        }
+    }
+
+    /// Lists the parked keys again, when there is room for more that may fail.
+    pub(super) fn unpark(&mut self) {
+        if self.outstanding.backing_off < MAX_BACKING_OFF {
+            for hash in std::mem::take(&mut self.parked) {
+                self.unlist(hash);
+                self.list(hash);
+                self.keys.close_if_gone(hash);
+            }
+        }
+    }
+
+    fn next_of(&self, hash: KeyHash) -> Option<Next> {
+        let key = self.keys.get(hash)?;
+        let Some(sequence) = key.held else {
+            let &(sequence, size) = key.queue.front()?;
+            return Some(Next { sequence, size, fresh: true, alone: false });
+        };
+        let held = self.outstanding.held.get(&sequence)?;
+        let alone = held.losses() >= LOSSES_BEFORE_ALONE;
+        matches!(held.phase, Phase::Waiting).then_some(Next {
+            sequence,
+            size: held.size,
+            fresh: false,
+            alone,
+        })
+    }
+
+    fn hand_out(&mut self, now: Now, id: MemberId, hash: KeyHash, next: &Next) -> Option<Handout> {
+        let sequence = next.sequence;
+        if next.fresh {
+            let key = self.keys.get_mut(hash)?;
+            key.queue.pop_front();
+            key.held = Some(sequence);
+            let held = Held::new(hash, next.size, self.identity.boot, 1, now);
+            self.outstanding.insert(sequence, held);
+        } else {
+            let held = self.outstanding.held.get_mut(&sequence)?;
+            held.attempt += 1;
+            held.boot = self.identity.boot;
+            held.nacked = false;
+        }
+        let member = self.members.get_mut(&id)?;
+        let lease_ms = member.settings.lease_ms;
+        if next.alone {
+            member.alone = Some(sequence);
+        }
+        self.lease(now, sequence, id, lease_ms);
+        let held = self.outstanding.held.get(&sequence)?;
+        Some(Handout {
+            token: self.token(sequence, held),
+            key: hash,
+            failures: held.failures(),
+            lease_ms,
+            deadline: now.mono.plus(lease_ms),
+            deadline_unix: now.unix.plus(lease_ms),
+            first_delivered: held.first_delivered,
+            last_failure: held.state.as_ref().and_then(|state| state.history.last().cloned()),
+        })
+    }
+}

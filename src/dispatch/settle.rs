@@ -1,0 +1,286 @@
+//! Settlements: what a token still is good for, and what it does.
+
+use super::command::{Change, Ended, Record};
+use super::failures::{add_failure, backoff_ms, is_poison};
+use super::group::Group;
+use super::outstanding::{Held, Phase, Undo};
+use crate::model::{
+    FailureKind, FailureRecord, MIN_LEASE_MS, Now, Outcome, Sequence, SettledAs, SettledResult, Settlement,
+    Token,
+};
+
+/// The longest wait that a nack can ask for.
+const MAX_NACK_DELAY_MS: u64 = 3_600_000;
+
+/// What a token names now.
+pub(super) enum Located {
+    /// The newest delivery of its update, leased.
+    Live,
+    /// The newest delivery of its update; it has ended, and the update was not handed out again.
+    Lapsed,
+    /// Something that can no longer be settled by it.
+    Gone(SettledResult),
+}
+
+impl Group {
+    /// Finds out what a token of this journal and group names. A delivery of the boot before this one that was not
+    /// handed out again is taken over.
+    ///
+    /// Only that one boot: an update may have been handed out in a boot in between without a trace, if that was
+    /// killed before anything else was recorded of it.
+    pub(super) fn locate(&mut self, now: Now, token: &Token) -> Located {
+        let sequence = token.sequence;
+        if token.generation != self.record.generation {
+            return Located::Gone(SettledResult::Superseded);
+        }
+        if self.settled.contains(sequence) || self.expiring.contains(&sequence) {
+            return Located::Gone(SettledResult::AlreadySettled);
+        }
+        if sequence > self.backlog.tail || token.boot > self.identity.boot {
+            return Located::Gone(SettledResult::Unknown);
+        }
+        if let Some(held) = self.outstanding.held.get_mut(&sequence) {
+            let previous_boot = token.boot + 1 == self.identity.boot;
+            if held.boot == 0 && previous_boot && token.attempt >= held.attempt {
+                held.boot = token.boot;
+                held.attempt = token.attempt;
+            }
+            if (held.boot, held.attempt) != (token.boot, token.attempt) {
+                return Located::Gone(SettledResult::Superseded);
+            }
+            return match held.phase {
+                Phase::Outstanding { .. } => Located::Live,
+                Phase::Settling { .. } => Located::Gone(SettledResult::AlreadySettled),
+                Phase::Ending { .. } | Phase::Backoff { .. } | Phase::Waiting => Located::Lapsed,
+            };
+        }
+        if token.boot == self.identity.boot {
+            return Located::Gone(SettledResult::Unknown);
+        }
+        if token.boot + 1 == self.identity.boot && self.adopt(now, token) {
+            return Located::Lapsed;
+        }
+        Located::Gone(SettledResult::Superseded)
+    }
+
+    /// Takes over a delivery of the boot before this one, of which nothing was recorded since.
+    fn adopt(&mut self, now: Now, token: &Token) -> bool {
+        let recorded = self.recovered.get(&token.sequence).map_or(0, |state| state.attempt);
+        if token.attempt < recorded {
+            return false;
+        }
+        let key = self.keys.open(token.key);
+        if key.held.is_some() || key.queue.front().is_some_and(|(front, _)| *front < token.sequence) {
+            // An earlier update of the key is unsettled: this one cannot have been handed out.
+            self.keys.close_if_gone(token.key);
+            return false;
+        }
+        let size = match key.queue.front() {
+            Some(&(front, size)) if front == token.sequence => {
+                key.queue.pop_front();
+                size
+            }
+            _ => {
+                // Not read yet; its size will be known when it is.
+                self.open.insert(token.sequence);
+                self.keys.shard_mut(token.key.shard()).loaded += 1;
+                0
+            }
+        };
+        self.keys.open(token.key).held = Some(token.sequence);
+        let state = self.recovered.remove(&token.sequence);
+        let first_delivered = state.as_ref().map_or(now.unix, |state| state.first_delivered);
+        let held = Held {
+            first_delivered,
+            state: state.map(Box::new),
+            ..Held::new(token.key, size, token.boot, token.attempt, now)
+        };
+        self.outstanding.insert(token.sequence, held);
+        self.list(token.key);
+        true
+    }
+
+    /// Carries out a settlement, as far as that can be done before it is durable.
+    pub(super) fn settle(&mut self, now: Now, token: &Token, settlement: &Settlement) -> SettledResult {
+        match self.locate(now, token) {
+            Located::Gone(result) => result,
+            Located::Live => self.settle_live(now, token.sequence, settlement),
+            Located::Lapsed => self.settle_lapsed(now, token.sequence, settlement),
+        }
+    }
+
+    fn settle_live(&mut self, now: Now, sequence: Sequence, settlement: &Settlement) -> SettledResult {
+        self.note_sign_of_life(sequence);
+        let max_lease_ms = self.record.settings.max_lease_ms;
+        let Some(held) = self.outstanding.held.get_mut(&sequence) else { return SettledResult::Unknown };
+        let Phase::Outstanding { deadline } = held.phase else { return SettledResult::Unknown };
+        let mut lease_end = None;
+        match settlement {
+            Settlement::Ack => {
+                let undo = Undo::Lease { deadline, state: held.state.clone() };
+                self.begin_settling(now, sequence, SettledAs::Acked, undo);
+            }
+            Settlement::Reject { reason } => {
+                let undo = Undo::Lease { deadline, state: held.state.clone() };
+                self.fail(now, sequence, FailureKind::Rejected, reason);
+                self.begin_settling(now, sequence, SettledAs::Rejected, undo);
+            }
+            Settlement::Nack { outcome: Outcome::Released, delay_ms, .. } => {
+                let undo = Undo::Lease { deadline, state: held.state.clone() };
+                held.nacked = true;
+                let wait = delay_ms.unwrap_or(0).min(MAX_NACK_DELAY_MS);
+                self.begin_ending(now, sequence, Ended::Released, wait, undo);
+            }
+            Settlement::Nack { outcome: Outcome::Failed, delay_ms, reason } => {
+                let undo = Undo::Lease { deadline, state: held.state.clone() };
+                held.nacked = true;
+                self.fail(now, sequence, FailureKind::Nacked, reason);
+                self.back_off_or_bury(now, sequence, Ended::Nacked, *delay_ms, undo);
+            }
+            Settlement::Extend { duration_ms } => {
+                let latest = held.delivered.plus(max_lease_ms.max(held.lease_ms));
+                let deadline = now.mono.plus(duration_ms.unwrap_or(held.lease_ms)).min(latest);
+                self.outstanding.enter(sequence, Phase::Outstanding { deadline });
+                lease_end = Some((deadline, now.unix.plus(deadline.since(now.mono))));
+            }
+        }
+        SettledResult::Applied { deadline: lease_end }
+    }
+
+    fn settle_lapsed(&mut self, now: Now, sequence: Sequence, settlement: &Settlement) -> SettledResult {
+        let Some(held) = self.outstanding.held.get_mut(&sequence) else { return SettledResult::Unknown };
+        let mut lease_end = None;
+        match settlement {
+            Settlement::Ack => self.begin_settling(now, sequence, SettledAs::Acked, Undo::Lapsed),
+            Settlement::Reject { reason } => {
+                self.fail(now, sequence, FailureKind::Rejected, reason);
+                self.begin_settling(now, sequence, SettledAs::Rejected, Undo::Lapsed);
+            }
+            Settlement::Nack { .. } if held.nacked => return SettledResult::AlreadySettled,
+            Settlement::Nack { delay_ms, reason, .. } => {
+                held.nacked = true;
+                let failures = held.failures();
+                if let Some(last) = held.record().history.last_mut()
+                    && !reason.is_empty()
+                {
+                    last.reason = reason.clone();
+                }
+                let wait = match delay_ms {
+                    Some(delay) => (*delay).min(MAX_NACK_DELAY_MS),
+                    None => backoff_ms(&self.record.settings, failures, &mut self.jitter),
+                };
+                self.begin_ending(now, sequence, Ended::Nacked, wait, Undo::Again);
+            }
+            Settlement::Extend { duration_ms } => {
+                let lease_ms = duration_ms.unwrap_or(held.lease_ms.max(MIN_LEASE_MS));
+                let member = held.member;
+                self.lease(now, sequence, member, lease_ms);
+                let deadline = now.mono.plus(lease_ms);
+                lease_end = Some((deadline, now.unix.plus(lease_ms)));
+            }
+        }
+        SettledResult::AppliedLate { deadline: lease_end }
+    }
+
+    /// Adds a failure to a held update's record.
+    pub(super) fn fail(&mut self, now: Now, sequence: Sequence, kind: FailureKind, reason: &str) {
+        let Some(held) = self.outstanding.held.get_mut(&sequence) else { return };
+        let consumer = self.members.get(&held.member).map_or_else(Box::default, |m| m.consumer_id.clone());
+        let failure =
+            FailureRecord { kind, reason: reason.into(), time: now.unix, attempt: held.attempt, consumer };
+        add_failure(held.record(), failure);
+    }
+
+    /// After a failure: the update waits, or it goes to the dead letters.
+    pub(super) fn back_off_or_bury(
+        &mut self,
+        now: Now,
+        sequence: Sequence,
+        how: Ended,
+        delay_ms: Option<u64>,
+        undo: Undo,
+    ) {
+        let Some(held) = self.outstanding.held.get_mut(&sequence) else { return };
+        let settings = &self.record.settings;
+        if is_poison(settings, held.record(), now.unix) {
+            self.begin_settling(now, sequence, SettledAs::DeadLettered, undo);
+            return;
+        }
+        let wait = match delay_ms {
+            Some(delay) => delay.min(MAX_NACK_DELAY_MS),
+            None => backoff_ms(settings, held.failures(), &mut self.jitter),
+        };
+        self.begin_ending(now, sequence, how, wait, undo);
+    }
+
+    fn note_sign_of_life(&mut self, sequence: Sequence) {
+        let Some(held) = self.outstanding.held.get(&sequence) else { return };
+        let Some(member) = self.members.get_mut(&held.member) else { return };
+        if member.note_settlement() {
+            self.to_pump.insert(held.member);
+            self.rebalance();
+        }
+    }
+
+    /// A record has become durable.
+    pub(super) fn durable(&mut self, now: Now, record: &Record) {
+        let sequence = record.sequence;
+        match &record.change {
+            Change::Settled { .. } => {
+                self.settled.insert(sequence);
+                if self.expiring.remove(&sequence) {
+                    return;
+                }
+                self.discharge(now, sequence);
+                let Some(held) = self.outstanding.remove(sequence) else { return };
+                if let Some(key) = self.keys.get_mut(held.key) {
+                    key.held = None;
+                }
+                self.unload(held.key, sequence);
+                self.list(held.key);
+                self.keys.close_if_gone(held.key);
+            }
+            Change::Ended { .. } => {
+                let Some(held) = self.outstanding.held.get(&sequence) else { return };
+                let Phase::Ending { until, .. } = held.phase else { return };
+                let key = held.key;
+                self.discharge(now, sequence);
+                if until > now.mono {
+                    self.outstanding.enter(sequence, Phase::Backoff { until });
+                } else {
+                    self.outstanding.enter(sequence, Phase::Waiting);
+                    self.list(key);
+                }
+            }
+        }
+    }
+
+    /// A record could not be made durable.
+    pub(super) fn refused(&mut self, now: Now, record: Record) {
+        let sequence = record.sequence;
+        if self.expiring.contains(&sequence) {
+            self.emit_record(sequence, record.change);
+            return;
+        }
+        let Some(held) = self.outstanding.held.get_mut(&sequence) else { return };
+        let same = match (&held.phase, &record.change) {
+            (Phase::Settling { how, .. }, Change::Settled { how: recorded, .. }) => how == recorded,
+            (Phase::Ending { how, .. }, Change::Ended { how: recorded, .. }) => how == recorded,
+            _ => false,
+        };
+        if !same {
+            return;
+        }
+        match held.take_undo() {
+            Undo::Lease { deadline, state } => {
+                held.state = state;
+                held.nacked = false;
+                // It may have run out meanwhile; its handler shall have time to try again.
+                let deadline = deadline.max(now.mono.plus(MIN_LEASE_MS));
+                self.outstanding.enter(sequence, Phase::Outstanding { deadline });
+            }
+            Undo::Lapsed => self.begin_ending(now, sequence, Ended::Expired, 0, Undo::Again),
+            Undo::Again => self.emit_record(sequence, record.change),
+        }
+    }
+}

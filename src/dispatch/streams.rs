@@ -1,0 +1,267 @@
+//! Consumers that come, go, get lost, come back, or stay silent.
+
+use std::collections::HashSet;
+
+use super::command::{Command, Ended, StreamId};
+use super::failures::LOSSES_BEFORE_ALONE;
+use super::group::Group;
+use super::members::{Member, MemberId, Presence};
+use super::outstanding::{Phase, Undo};
+use super::settle::Located;
+use crate::model::{ConsumerSettings, FailureKind, Head, Now, Sequence, SettledAs, StreamEnd, Token};
+
+impl Group {
+    /// A consumer opens a stream. Returns those of the tokens it says to hold that are leased to it from now on;
+    /// whatever else it had out is taken for lost with its old stream.
+    pub(super) fn subscribe(
+        &mut self,
+        now: Now,
+        stream: StreamId,
+        consumer_id: &str,
+        settings: ConsumerSettings,
+        held_tokens: &[Token],
+    ) -> Vec<Token> {
+        let id = match self.by_consumer.get(consumer_id) {
+            Some(&id) => {
+                self.take_over(id, stream, settings);
+                id
+            }
+            None => {
+                let id = MemberId(self.next_member);
+                self.next_member += 1;
+                self.members.insert(id, Member::new(consumer_id, settings, stream));
+                self.by_consumer.insert(consumer_id.into(), id);
+                id
+            }
+        };
+        let kept = self.keep_leases(now, id, settings.lease_ms, held_tokens);
+        self.rebalance();
+        self.to_pump.insert(id);
+        kept
+    }
+
+    fn take_over(&mut self, id: MemberId, stream: StreamId, settings: ConsumerSettings) {
+        let Some(member) = self.members.get_mut(&id) else { return };
+        if let Some(old) = member.stream() {
+            self.commands.push_back(Command::Close { stream: old, end: StreamEnd::Replaced });
+        }
+        if let Presence::Lost { until } = member.presence {
+            self.outstanding.end_grace(until, id);
+        }
+        member.presence = Presence::Open(stream);
+        member.settings = settings;
+        member.note_settlement();
+    }
+
+    fn keep_leases(&mut self, now: Now, id: MemberId, lease_ms: u64, tokens: &[Token]) -> Vec<Token> {
+        let mut kept = Vec::new();
+        let mut keep = HashSet::new();
+        for token in tokens {
+            let ours = match self.locate(now, token) {
+                Located::Live => {
+                    self.outstanding.held.get(&token.sequence).is_some_and(|held| held.member == id)
+                }
+                Located::Lapsed => true,
+                Located::Gone(_) => false,
+            };
+            if ours && keep.insert(token.sequence) {
+                self.lease(now, token.sequence, id, lease_ms);
+                kept.push(*token);
+            }
+        }
+        let lost = self.leased_to(id);
+        let sole = lost.len() == 1;
+        for sequence in lost {
+            if !keep.contains(&sequence) {
+                self.lose(now, sequence, sole);
+            }
+        }
+        kept
+    }
+
+    /// What is leased to a member, ascending.
+    fn leased_to(&self, id: MemberId) -> Vec<Sequence> {
+        let mut sequences: Vec<_> = self
+            .outstanding
+            .held
+            .iter()
+            .filter(|(_, held)| held.member == id && matches!(held.phase, Phase::Outstanding { .. }))
+            .map(|(&sequence, _)| sequence)
+            .collect();
+        sequences.sort_unstable();
+        sequences
+    }
+
+    /// A delivery got lost with its consumer. Only if it was alone can it be to blame.
+    fn lose(&mut self, now: Now, sequence: Sequence, sole: bool) {
+        let Some(held) = self.outstanding.held.get_mut(&sequence) else { return };
+        let record = held.record();
+        record.losses = (record.losses + 1).min(LOSSES_BEFORE_ALONE);
+        if sole {
+            self.fail(now, sequence, FailureKind::Lost, "");
+            self.back_off_or_bury(now, sequence, Ended::Lost, None, Undo::Again);
+        } else {
+            self.begin_ending(now, sequence, Ended::Lost, 0, Undo::Again);
+        }
+    }
+
+    /// A stream will end: its consumer gets nothing new, and keeps its shards for its return.
+    pub(super) fn drain(&mut self, now: Now, stream: StreamId) {
+        let Some((&id, member)) = self.members.iter_mut().find(|(_, member)| member.stream() == Some(stream))
+        else {
+            return;
+        };
+        if member.presence == Presence::Open(stream) {
+            member.presence = Presence::Draining(stream);
+            self.close_if_finished(now, id);
+        }
+    }
+
+    /// A stream is gone.
+    pub(super) fn closed(&mut self, now: Now, stream: StreamId) {
+        let Some((&id, member)) = self.members.iter_mut().find(|(_, member)| member.stream() == Some(stream))
+        else {
+            return;
+        };
+        if member.presence == Presence::Leaving(Some(stream)) {
+            member.presence = Presence::Leaving(None);
+            self.close_if_finished(now, id);
+        } else {
+            self.start_grace(now, id);
+        }
+    }
+
+    fn start_grace(&mut self, now: Now, id: MemberId) {
+        let until = now.mono.plus(self.record.settings.member_grace_ms);
+        if let Some(member) = self.members.get_mut(&id) {
+            member.presence = Presence::Lost { until };
+            self.outstanding.start_grace(until, id);
+        }
+    }
+
+    /// A consumer says that it is finishing. Returns how many deliveries it has out, if it is there.
+    pub(super) fn leave(&mut self, now: Now, consumer_id: &str) -> Option<u32> {
+        let id = *self.by_consumer.get(consumer_id)?;
+        let member = self.members.get_mut(&id)?;
+        let charged = member.charged;
+        if let Presence::Lost { until } = member.presence {
+            self.outstanding.end_grace(until, id);
+        }
+        member.presence = Presence::Leaving(member.stream());
+        self.rebalance();
+        self.close_if_finished(now, id);
+        Some(charged)
+    }
+
+    /// Ends the stream of a consumer that was about to go and has nothing out any more.
+    pub(super) fn close_if_finished(&mut self, now: Now, id: MemberId) {
+        let Some(member) = self.members.get(&id) else { return };
+        if member.charged > 0 {
+            return;
+        }
+        match member.presence {
+            Presence::Draining(stream) => {
+                self.commands.push_back(Command::Close { stream, end: StreamEnd::Drained });
+                self.start_grace(now, id);
+            }
+            Presence::Leaving(stream) => {
+                if let Some(stream) = stream {
+                    self.commands.push_back(Command::Close { stream, end: StreamEnd::Left });
+                }
+                self.remove_member(id);
+            }
+            Presence::Open(_) | Presence::Lost { .. } => {}
+        }
+    }
+
+    fn remove_member(&mut self, id: MemberId) {
+        if let Some(member) = self.members.remove(&id) {
+            self.by_consumer.remove(&member.consumer_id);
+            self.to_pump.remove(&id);
+            self.rebalance();
+        }
+    }
+
+    /// A lost consumer has not come back.
+    pub(super) fn end_of_grace(&mut self, now: Now, id: MemberId) {
+        let over = |member: &Member| matches!(member.presence, Presence::Lost { until } if until <= now.mono);
+        if !self.members.get(&id).is_some_and(over) {
+            return;
+        }
+        let lost = self.leased_to(id);
+        let sole = lost.len() == 1;
+        for sequence in lost {
+            self.lose(now, sequence, sole);
+        }
+        self.remove_member(id);
+    }
+
+    /// The gateway stood still for so long: leases and graces last longer by that.
+    pub(super) fn stand_still(&mut self, ms: u64) {
+        for member in self.members.values_mut() {
+            if let Presence::Lost { until } = &mut member.presence {
+                *until = until.plus(ms);
+            }
+        }
+        self.outstanding.shift_leases(ms);
+    }
+
+    pub(super) fn end_of_backoff(&mut self, sequence: Sequence) {
+        self.outstanding.enter(sequence, Phase::Waiting);
+        if let Some(held) = self.outstanding.held.get(&sequence) {
+            self.list(held.key);
+        }
+    }
+
+    /// A lease has run out. Returns whom to tell, if anybody is there.
+    pub(super) fn end_of_lease(&mut self, now: Now, sequence: Sequence) -> Option<(StreamId, Token)> {
+        let held = self.outstanding.held.get(&sequence)?;
+        let (id, token) = (held.member, self.token(sequence, held));
+        let there = self.members.get(&id).and_then(Member::stream);
+        let Some(stream) = there else {
+            // Its consumer is gone: that says nothing about the update, unless it was alone there.
+            let sole = self.leased_to(id).len() == 1 && self.members.contains_key(&id);
+            self.lose(now, sequence, sole);
+            return None;
+        };
+        self.fail(now, sequence, FailureKind::Expired, "");
+        self.back_off_or_bury(now, sequence, Ended::Expired, None, Undo::Again);
+        if self.members.get_mut(&id).is_some_and(Member::note_expiry) {
+            self.rebalance();
+        }
+        Some((stream, token))
+    }
+
+    /// Gives up an update for its age, unless it is settled or out: then its lease decides first. Whether it did.
+    pub(super) fn expire(&mut self, head: &Head) -> bool {
+        let sequence = head.sequence;
+        if !self.concerns(head) {
+            return false;
+        }
+        if let Some(held) = self.outstanding.held.get(&sequence) {
+            let idle = matches!(held.phase, Phase::Waiting | Phase::Backoff { .. });
+            if idle {
+                self.outstanding
+                    .enter(sequence, Phase::Settling { how: SettledAs::Expired, undo: Undo::Again });
+                self.emit_expired(sequence);
+            }
+            return idle;
+        }
+        if let Some(key) = self.keys.get_mut(head.key)
+            && let Some(at) = key.queue.iter().position(|(queued, _)| *queued == sequence)
+        {
+            key.queue.remove(at);
+            self.unload(head.key, sequence);
+            self.keys.close_if_gone(head.key);
+        }
+        self.recovered.remove(&sequence);
+        self.expiring.insert(sequence);
+        self.emit_expired(sequence);
+        true
+    }
+
+    fn emit_expired(&mut self, sequence: Sequence) {
+        let change = super::command::Change::Settled { how: SettledAs::Expired, dead: None };
+        self.emit_record(sequence, change);
+    }
+}

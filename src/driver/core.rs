@@ -1,0 +1,319 @@
+//! The driver without its threads: takes inputs, makes up batches, carries out commands.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, mpsc};
+
+use tokio::sync::watch;
+
+use super::commit::InFlight;
+use super::gathering::{Append, Gathering, Settling, answer, answer_leave};
+use super::groups::Groups;
+use super::handle::{AppendError, Input, IntakeState, LeaveError, PauseReason, SettleError, SubscribeError};
+use super::ids::IdMemory;
+use super::payload_cache::PayloadCache;
+use super::settings::Settings;
+use super::streams::Streams;
+use super::tally::Tally;
+use super::trim::Trimmer;
+use crate::dispatch::{Command, Dispatcher, GroupStart, Identity, Jitter, StreamId};
+use crate::journal::{CommitError, JournalReader, ReadError, Recovered, Room, Usage};
+use crate::model::{
+    Batch, DrainReason, Monotonic, Now, Payload, Sequence, StreamEnd, StreamEvent, UnixMillis,
+};
+
+/// How often a paused journal is asked whether it has room again.
+const PROBE_EVERY_MS: u64 = 500;
+/// Chunks of heads read in one turn, so that reading on never keeps the rest waiting for long.
+const CHUNKS_PER_TURN: usize = 4;
+
+/// What the commit thread is asked to do.
+#[derive(Debug)]
+pub(super) enum Work {
+    /// Make this durable.
+    Commit(Arc<Batch>),
+    /// Look how full the journal is.
+    Probe,
+}
+
+/// One bot's driver.
+#[derive(Debug)]
+pub(super) struct Core<R> {
+    pub(super) reader: R,
+    pub(super) dispatcher: Dispatcher,
+    pub(super) groups: Groups,
+    pub(super) streams: Streams,
+    pub(super) settings: Settings,
+    pub(super) tally: Tally,
+    pub(super) last_sequence: Sequence,
+    pub(super) last_time: UnixMillis,
+    pub(super) ids: IdMemory,
+    pub(super) cache: PayloadCache,
+    pub(super) trimmer: Trimmer,
+    pub(super) gathering: Gathering,
+    pub(super) in_flight: Option<InFlight>,
+    pub(super) probing: bool,
+    pub(super) usage: Usage,
+    pub(super) not_before: Monotonic,
+    pub(super) next_probe: Monotonic,
+    intake: watch::Sender<IntakeState>,
+    pub(super) own_webhook: watch::Sender<Option<Box<str>>>,
+    stop_at: Option<Monotonic>,
+    commands: Vec<Command>,
+}
+
+impl<R: JournalReader> Core<R> {
+    pub(super) fn new(
+        reader: R,
+        recovered: Recovered,
+        settings: Settings,
+        tally: Tally,
+        inputs: mpsc::Sender<Input>,
+        intake: watch::Sender<IntakeState>,
+        own_webhook: watch::Sender<Option<Box<str>>>,
+    ) -> Self {
+        let identity = Identity { journal: recovered.journal_id, boot: recovered.boot };
+        let mut dispatcher = Dispatcher::new(identity, Jitter::new(settings.seed));
+        let mut groups = Groups::new(recovered.last_group);
+        for group in recovered.groups {
+            groups.recovered(&group.record, group.cursor);
+            dispatcher.add_group(GroupStart {
+                record: group.record,
+                cursor: group.cursor,
+                settled: group.settled.into_iter().map(|block| (block.number, block.words)).collect(),
+                attempts: group.attempts,
+                tail: recovered.last_sequence,
+            });
+        }
+        own_webhook.send_replace(recovered.own_webhook);
+        Self {
+            reader,
+            dispatcher,
+            groups,
+            streams: Streams::new(inputs),
+            settings,
+            tally,
+            last_sequence: recovered.last_sequence,
+            last_time: recovered.last_time,
+            ids: IdMemory::new(recovered.ids),
+            cache: PayloadCache::default(),
+            trimmer: Trimmer::default(),
+            gathering: Gathering::default(),
+            in_flight: None,
+            probing: false,
+            usage: recovered.usage,
+            not_before: Monotonic(0),
+            next_probe: Monotonic(0),
+            intake,
+            own_webhook,
+            stop_at: None,
+            commands: Vec::new(),
+        }
+    }
+
+    /// Takes one input in.
+    pub(super) fn handle(&mut self, now: Now, input: Input) -> Result<(), CommitError> {
+        match input {
+            Input::Append { updates, quarantined, reply } => match *self.intake.borrow() {
+                IntakeState::Open => self.gathering.append(Append { updates, quarantined, reply }),
+                IntakeState::Paused { reason, .. } => answer(reply, Err(AppendError::Paused(reason))),
+            },
+            Input::Subscribe { subscription, reply } => {
+                if self.stop_at.is_some() {
+                    answer(reply, Err(SubscribeError::Stopped));
+                } else {
+                    self.gathering.subscriptions.push((subscription, reply));
+                }
+            }
+            Input::Closed { stream } => self.close(now, StreamId(stream)),
+            Input::Drain { stream } => self.drain(now, StreamId(stream), DrainReason::MaxAge),
+            Input::Settle { group, tokens, settlement, reply } => match self.groups.id_of(&group) {
+                None => answer(reply, Err(SettleError::UnknownGroup(group))),
+                Some(id) => {
+                    let settle = |token| self.dispatcher.handle_settle(now, id, token, &settlement);
+                    let results = tokens.iter().map(settle).collect();
+                    self.gathering.settles.push(Settling { results, reply });
+                }
+            },
+            Input::Leave { group, consumer_id, reply } => match self.groups.id_of(&group) {
+                None => answer(reply, Err(LeaveError::UnknownGroup(group))),
+                Some(id) => {
+                    let left = self.dispatcher.handle_leave(now, id, &consumer_id);
+                    answer_leave(reply, left, consumer_id);
+                }
+            },
+            Input::RememberWebhook { url, reply } => {
+                self.gathering.webhook = Some(url);
+                self.gathering.webhook_replies.push(reply);
+            }
+            Input::Committed(result) => self.committed(now, result)?,
+            Input::Shutdown { grace_ms } => self.shut_down(now, grace_ms),
+        }
+        Ok(())
+    }
+
+    /// Lets happen what is due, carries out commands, and returns what the commit thread is to do next.
+    pub(super) fn turn(&mut self, now: Now) -> Result<Option<Work>, ReadError> {
+        self.dispatcher.handle_time(now);
+        self.carry_out(now)?;
+        for _ in 0..CHUNKS_PER_TURN {
+            let Some(wanted) = self.dispatcher.heads_wanted() else { break };
+            let heads = self.reader.heads(wanted.from, wanted.limit)?;
+            self.dispatcher.handle_heads(wanted.group, &heads);
+            self.carry_out(now)?;
+        }
+        if self.in_flight.is_some() || self.probing || now.mono < self.not_before {
+            return Ok(None);
+        }
+        let trimming = self.trimmer.is_due(now.mono);
+        if !self.gathering.is_empty() || trimming {
+            let batch = self.begin_commit(now)?;
+            if batch.is_empty() {
+                // Nothing to make durable: those who wait were waiting for the commit before.
+                self.durable(now, None);
+                self.carry_out(now)?;
+                return Ok(None);
+            }
+            return Ok(Some(Work::Commit(batch)));
+        }
+        if self.usage.room != Room::Open && now.mono >= self.next_probe {
+            self.probing = true;
+            self.next_probe = now.mono.plus(PROBE_EVERY_MS);
+            return Ok(Some(Work::Probe));
+        }
+        Ok(None)
+    }
+
+    /// When the next turn is needed at the latest, if nothing comes in. Now, if there is more to do at once.
+    pub(super) fn next_wake(&mut self, now: Now) -> Monotonic {
+        if self.dispatcher.heads_wanted().is_some() {
+            return now.mono;
+        }
+        let mut wake = Monotonic(u64::MAX);
+        if self.in_flight.is_none() && !self.probing {
+            wake = self.trimmer.next_pass();
+            if !self.gathering.is_empty() {
+                wake = wake.min(self.not_before);
+            }
+            if self.usage.room != Room::Open {
+                wake = wake.min(self.next_probe);
+            }
+        }
+        let timers = self.dispatcher.next_wake().into_iter().chain(self.stop_at);
+        timers.min().map_or(wake, |at| wake.min(at))
+    }
+
+    /// Whether the driver may end: it was told to, and nothing is out any more or the grace is over.
+    pub(super) fn is_finished(&self, now: Now) -> bool {
+        let Some(stop_at) = self.stop_at else { return false };
+        let quiet = self.in_flight.is_none() && self.gathering.is_empty();
+        quiet && self.streams.is_empty() || now.mono >= stop_at && self.in_flight.is_none()
+    }
+
+    /// Ends all streams that are left.
+    pub(super) fn end_streams(&mut self, end: StreamEnd) {
+        self.streams.end_all(end);
+    }
+
+    /// The gateway stood still for so long.
+    pub(super) fn stood_still(&mut self, ms: u64) {
+        tracing::warn!(bot = self.tally.bot(), ms, "the gateway stood still; leases are prolonged by that");
+        self.dispatcher.handle_stall(ms);
+    }
+
+    fn shut_down(&mut self, now: Now, grace_ms: u64) {
+        if self.stop_at.is_some() {
+            return;
+        }
+        self.stop_at = Some(now.mono.plus(grace_ms));
+        self.gathering.refuse_appends(PauseReason::Stopping);
+        self.pause(now, Some(PauseReason::Stopping));
+        let deadline = now.unix.plus(grace_ms);
+        for stream in self.streams.ids() {
+            self.streams.send(stream, StreamEvent::Draining { reason: DrainReason::Shutdown, deadline });
+            self.dispatcher.handle_drain(now, stream);
+        }
+    }
+
+    fn drain(&mut self, now: Now, stream: StreamId, reason: DrainReason) {
+        let deadline = now.unix.plus(self.settings.drain_grace_ms);
+        self.streams.send(stream, StreamEvent::Draining { reason, deadline });
+        self.dispatcher.handle_drain(now, stream);
+    }
+
+    fn close(&mut self, now: Now, stream: StreamId) {
+        self.dispatcher.handle_closed(now, stream);
+        self.forget_stream(stream);
+    }
+
+    fn forget_stream(&mut self, stream: StreamId) {
+        let Some(group) = self.streams.remove(stream) else { return };
+        if self.groups.is_ephemeral(group) && !self.streams.any_of(group) {
+            self.dispatcher.remove_group(group, StreamEnd::GroupDeleted);
+            self.tally.forget(&self.groups, group);
+            self.groups.remove(group);
+        }
+    }
+
+    /// Says whether updates are taken.
+    pub(super) fn pause(&mut self, now: Now, reason: Option<PauseReason>) {
+        let stopping = self.stop_at.is_some();
+        let reason = if stopping { Some(PauseReason::Stopping) } else { reason };
+        let changed = self.intake.send_if_modified(|state| match (*state, reason) {
+            (IntakeState::Open, None) => false,
+            (IntakeState::Paused { reason: before, .. }, Some(reason)) if before == reason => false,
+            (_, None) => {
+                *state = IntakeState::Open;
+                true
+            }
+            (_, Some(reason)) => {
+                *state = IntakeState::Paused { reason, since: now.unix };
+                true
+            }
+        });
+        if changed {
+            self.tally.paused(reason);
+        }
+    }
+
+    fn carry_out(&mut self, now: Now) -> Result<(), ReadError> {
+        let mut commands = std::mem::take(&mut self.commands);
+        loop {
+            self.dispatcher.poll(now, &mut commands);
+            if commands.is_empty() {
+                break;
+            }
+            let missing = self.streams.missing(&commands, &self.cache);
+            let read = self.reader.read(&missing)?;
+            let read: BTreeMap<Sequence, Option<Arc<Payload>>> =
+                missing.into_iter().zip(read.into_iter().map(|payload| payload.map(Arc::new))).collect();
+            for command in commands.drain(..) {
+                match command {
+                    Command::Record(record) => {
+                        self.tally.decided(&self.groups, &record);
+                        self.gathering.records.push(record);
+                    }
+                    Command::Deliver { stream, handouts } => {
+                        self.tally.delivered(&self.groups, &handouts);
+                        let find = |sequence| match self.cache.get(sequence) {
+                            Some(payload) => Some(Arc::clone(payload)),
+                            None => read.get(&sequence).cloned().flatten(),
+                        };
+                        self.streams.deliver(stream, handouts, find);
+                    }
+                    Command::Assign { stream, gained, lost, generation } => {
+                        self.streams.send(stream, StreamEvent::Assignment { gained, lost, generation });
+                    }
+                    Command::LeaseLost { stream, tokens } => {
+                        self.streams.send(stream, StreamEvent::LeaseLost(tokens));
+                    }
+                    Command::Close { stream, end } => {
+                        self.streams.send(stream, StreamEvent::End(end));
+                        self.forget_stream(stream);
+                    }
+                }
+            }
+        }
+        self.commands = commands;
+        Ok(())
+    }
+}

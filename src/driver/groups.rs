@@ -1,0 +1,160 @@
+//! The groups that there are: by name, durable or ephemeral, and how far their progress is written.
+
+use std::collections::{BTreeMap, HashMap};
+
+use super::handle::{SubscribeError, Subscription};
+use crate::dispatch::Dispatcher;
+use crate::model::{GroupId, GroupName, GroupRecord, GroupSettings, Now, Sequence};
+
+/// Groups of one bot: each costs memory for its window and work for every update.
+pub(super) const MAX_GROUPS: usize = 256;
+/// Open streams of one group: beyond the number of shards they only stand by.
+pub(super) const MAX_CONSUMERS: usize = 2048;
+/// Ephemeral groups are numbered from here on, so that they never meet a durable one's number.
+const FIRST_EPHEMERAL: u32 = 1 << 31;
+
+/// What became of a subscription's group.
+#[derive(Debug)]
+pub(super) enum Created {
+    /// It is to be made durable.
+    New(GroupRecord),
+    /// It is there from now on.
+    Ephemeral(GroupRecord),
+    /// It was there.
+    Exists,
+}
+
+#[derive(Debug)]
+struct Entry {
+    name: GroupName,
+    settings: GroupSettings,
+    /// The cursor that is durable.
+    written: Sequence,
+}
+
+/// The groups of one bot.
+#[derive(Debug)]
+pub(super) struct Groups {
+    entries: BTreeMap<GroupId, Entry>,
+    by_name: HashMap<GroupName, GroupId>,
+    last_durable: GroupId,
+    last_ephemeral: GroupId,
+}
+
+impl Groups {
+    pub(super) fn new(last_durable: GroupId) -> Self {
+        Self {
+            entries: BTreeMap::new(),
+            by_name: HashMap::new(),
+            last_durable,
+            last_ephemeral: GroupId(FIRST_EPHEMERAL - 1),
+        }
+    }
+
+    /// A group from the journal.
+    pub(super) fn recovered(&mut self, record: &GroupRecord, cursor: Sequence) {
+        self.insert(record, cursor);
+    }
+
+    /// A group that exists from now on.
+    pub(super) fn added(&mut self, record: &GroupRecord) {
+        self.insert(record, Sequence(record.start.0.saturating_sub(1)));
+    }
+
+    fn insert(&mut self, record: &GroupRecord, written: Sequence) {
+        self.by_name.insert(record.name.clone(), record.id);
+        let entry = Entry { name: record.name.clone(), settings: record.settings, written };
+        self.entries.insert(record.id, entry);
+    }
+
+    /// Makes the group that a subscription asks for, unless it exists.
+    pub(super) fn create(
+        &mut self,
+        now: Now,
+        subscription: &Subscription,
+        start: Sequence,
+    ) -> Result<Created, SubscribeError> {
+        let name = &subscription.group;
+        if let Some(&id) = self.by_name.get(name) {
+            let durable = !self.is_ephemeral(id);
+            if durable == subscription.ephemeral {
+                return Err(SubscribeError::OtherDurability { group: name.clone(), durable });
+            }
+            return Ok(Created::Exists);
+        }
+        if self.by_name.len() >= MAX_GROUPS {
+            return Err(SubscribeError::TooManyGroups { limit: MAX_GROUPS });
+        }
+        let last = if subscription.ephemeral { &mut self.last_ephemeral } else { &mut self.last_durable };
+        last.0 += 1;
+        let record = GroupRecord {
+            id: *last,
+            name: name.clone(),
+            generation: 1,
+            start,
+            settings: GroupSettings::default(),
+            created: now.unix,
+        };
+        // Others may ask for it before it is durable: they wait for the same commit.
+        self.by_name.insert(name.clone(), record.id);
+        Ok(if subscription.ephemeral { Created::Ephemeral(record) } else { Created::New(record) })
+    }
+
+    pub(super) fn remove(&mut self, id: GroupId) {
+        self.entries.remove(&id);
+        self.by_name.retain(|_, named| *named != id);
+    }
+
+    /// The group of this name, if it exists for settling.
+    pub(super) fn id_of(&self, name: &GroupName) -> Option<GroupId> {
+        self.by_name.get(name).copied().filter(|id| self.entries.contains_key(id))
+    }
+
+    pub(super) fn find(&self, name: &GroupName) -> Option<(GroupId, GroupSettings)> {
+        let id = self.id_of(name)?;
+        self.entries.get(&id).map(|entry| (id, entry.settings))
+    }
+
+    pub(super) fn name(&self, id: GroupId) -> Option<&GroupName> {
+        self.entries.get(&id).map(|entry| &entry.name)
+    }
+
+    pub(super) fn is_ephemeral(&self, id: GroupId) -> bool {
+        id.0 >= FIRST_EPHEMERAL
+    }
+
+    pub(super) fn has_durable(&self) -> bool {
+        self.by_name.values().any(|id| !self.is_ephemeral(*id))
+    }
+
+    /// The durable groups, with the age at which each gives up an update.
+    pub(super) fn durable(&self) -> impl Iterator<Item = (GroupId, u64)> {
+        self.entries
+            .iter()
+            .filter(|(id, _)| !self.is_ephemeral(**id))
+            .map(|(&id, entry)| (id, entry.settings.max_unsettled_age_ms))
+    }
+
+    pub(super) fn all(&self) -> impl Iterator<Item = (GroupId, &GroupName)> {
+        self.entries.iter().map(|(&id, entry)| (id, &entry.name))
+    }
+
+    /// The cursors of durable groups that have moved since they were last written.
+    pub(super) fn moved_cursors(&self, dispatcher: &Dispatcher) -> Vec<(GroupId, Sequence)> {
+        self.durable()
+            .filter_map(|(id, _)| {
+                let cursor = dispatcher.cursor(id)?;
+                (self.entries.get(&id)?.written < cursor).then_some((id, cursor))
+            })
+            .collect()
+    }
+
+    /// Cursors have become durable.
+    pub(super) fn written(&mut self, cursors: &[(GroupId, Sequence)]) {
+        for (id, cursor) in cursors {
+            if let Some(entry) = self.entries.get_mut(id) {
+                entry.written = *cursor;
+            }
+        }
+    }
+}

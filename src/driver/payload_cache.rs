@@ -1,0 +1,58 @@
+//! The payloads that were appended last, so that handing them out needs no reading.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use crate::model::{Payload, Sequence};
+
+/// Bytes of payloads that are kept.
+const MAX_BYTES: usize = 32 << 20;
+
+/// A bounded queue of the newest payloads, found by sequence.
+#[derive(Debug, Default)]
+pub(super) struct PayloadCache {
+    /// Sequences ascending.
+    entries: VecDeque<(Sequence, Arc<Payload>)>,
+    /// The payloads' bytes, together.
+    bytes: usize,
+}
+
+impl PayloadCache {
+    /// Adds one whose sequence is above all others.
+    pub(super) fn push(&mut self, sequence: Sequence, payload: Arc<Payload>) {
+        self.bytes += size(&payload);
+        self.entries.push_back((sequence, payload));
+        while self.bytes > MAX_BYTES
+            && let Some((_, payload)) = self.entries.pop_front()
+        {
+            self.bytes -= size(&payload);
+        }
+    }
+
+    pub(super) fn get(&self, sequence: Sequence) -> Option<&Arc<Payload>> {
+        let at = self.entries.binary_search_by_key(&sequence, |(sequence, _)| *sequence).ok()?;
+        self.entries.get(at).map(|(_, payload)| payload)
+    }
+}
+
+fn size(payload: &Payload) -> usize {
+    // The entry itself and the allocations' own needs, roughly.
+    payload.key.len() + payload.update.len() + 96
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_newest_payloads_are_kept_within_the_limit() {
+        let mut cache = PayloadCache::default();
+        for at in 1..=100 {
+            let update = vec![0; 1 << 20].into();
+            cache.push(Sequence(at), Arc::new(Payload { key: "k".into(), update }));
+        }
+        assert!(cache.bytes <= MAX_BYTES);
+        assert!(cache.get(Sequence(100)).is_some() && cache.get(Sequence(80)).is_some());
+        assert!(cache.get(Sequence(1)).is_none() && cache.get(Sequence(101)).is_none());
+    }
+}

@@ -1,0 +1,25 @@
+//! What a driver is told by the configuration.
+
+/// How a bot's journal is kept. Times are in milliseconds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Settings {
+    /// How long settled updates stay, for replay.
+    pub retention_max_age_ms: u64,
+    /// When the journal uses more than this, settled updates go earlier, oldest first.
+    pub retention_max_bytes: u64,
+    /// How long a stream that was told to drain has until it is ended.
+    pub drain_grace_ms: u64,
+    /// For the spread of retries.
+    pub seed: u64,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            retention_max_age_ms: 24 * 3_600_000,
+            retention_max_bytes: 4 << 30,
+            drain_grace_ms: 20_000,
+            seed: 0,
+        }
+    }
+}

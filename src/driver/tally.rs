@@ -1,0 +1,168 @@
+//! Counting what the driver does.
+
+use std::sync::Arc;
+
+use super::groups::Groups;
+use super::handle::{Appended, PauseReason};
+use crate::dispatch::{Change, Dispatcher, Ended, Handout, Record};
+use crate::journal::Usage;
+use crate::model::{Batch, GroupId, SettledAs};
+use crate::observe::metrics::{BotLabels, EndedLabels, GroupLabels, Metrics, SettledLabels};
+
+/// The metrics of one bot's driver.
+#[derive(Debug)]
+pub(super) struct Tally {
+    metrics: Metrics,
+    labels: BotLabels,
+}
+
+impl Tally {
+    pub(super) fn new(metrics: Metrics, bot: &str) -> Self {
+        Self { metrics, labels: BotLabels { bot: bot.into() } }
+    }
+
+    pub(super) fn bot(&self) -> &str {
+        &self.labels.bot
+    }
+
+    pub(super) fn paused(&self, reason: Option<PauseReason>) {
+        match reason {
+            Some(PauseReason::Stopping) => tracing::info!(bot = self.bot(), "no more updates are taken"),
+            Some(reason) => tracing::warn!(
+                bot = self.bot(),
+                %reason,
+                "no updates are taken; Telegram keeps them, and intake resumes by itself"
+            ),
+            None => tracing::info!(bot = self.bot(), "updates are taken again"),
+        }
+        self.metrics.intake_paused.get_or_create(&self.labels).set(i64::from(reason.is_some()));
+    }
+
+    pub(super) fn usage(&self, usage: &Usage) {
+        let bytes = |bytes| i64::try_from(bytes).unwrap_or(i64::MAX);
+        self.metrics.journal_used.get_or_create(&self.labels).set(bytes(usage.used_bytes));
+        self.metrics.journal_max.get_or_create(&self.labels).set(bytes(usage.max_bytes));
+    }
+
+    pub(super) fn committed(&self, batch: &Batch, took_ms: u64) {
+        #[expect(clippy::cast_precision_loss, reason = "milliseconds of one commit")]
+        let seconds = took_ms as f64 / 1_000.0;
+        self.metrics.commits.get_or_create(&self.labels).observe(seconds);
+        #[expect(clippy::cast_precision_loss, reason = "a count of thousands")]
+        let updates = batch.updates.len() as f64;
+        self.metrics.commit_updates.get_or_create(&self.labels).observe(updates);
+        self.metrics.stored.get_or_create(&self.labels).inc_by(batch.updates.len() as u64);
+        self.metrics.trimmed.get_or_create(&self.labels).inc_by(batch.trimmed.len() as u64);
+        if !batch.quarantined.is_empty() {
+            let count = batch.quarantined.len();
+            tracing::error!(bot = self.bot(), count, "elements that are no readable updates were set aside");
+            self.metrics.quarantined.get_or_create(&self.labels).inc_by(count as u64);
+        }
+    }
+
+    pub(super) fn refused(&self) {
+        self.metrics.commit_failures.get_or_create(&self.labels).inc();
+    }
+
+    pub(super) fn appended(&self, appended: Appended) {
+        self.metrics.duplicates.get_or_create(&self.labels).inc_by(appended.duplicates as u64);
+    }
+
+    pub(super) fn delivered(&self, groups: &Groups, handouts: &[Handout]) {
+        let Some(labels) = handouts.first().and_then(|first| self.group(groups, first.token.group)) else {
+            return;
+        };
+        self.metrics.deliveries.get_or_create(&labels).inc_by(handouts.len() as u64);
+        let repeats = handouts.iter().filter(|handout| handout.token.attempt > 1).count();
+        self.metrics.redeliveries.get_or_create(&labels).inc_by(repeats as u64);
+    }
+
+    /// Deliveries that ended without a settlement.
+    pub(super) fn decided(&self, groups: &Groups, record: &Record) {
+        let Change::Ended { how, state } = &record.change else { return };
+        let Some(GroupLabels { bot, group }) = self.group(groups, record.group) else { return };
+        let how = match how {
+            Ended::Nacked => "nacked",
+            Ended::Released => "released",
+            Ended::Expired => "expired",
+            Ended::Lost => "lost",
+        };
+        tracing::debug!(
+            bot = &*bot,
+            group = &*group,
+            sequence = record.sequence.0,
+            attempt = state.attempt,
+            failures = state.failures,
+            how,
+            "a delivery ended without a settlement"
+        );
+        self.metrics.ended.get_or_create(&EndedLabels { bot, group, how }).inc();
+    }
+
+    /// Updates that groups are done with, durably.
+    pub(super) fn settled(&self, groups: &Groups, records: &[Record]) {
+        for run in records.chunk_by(|a, b| (a.group, outcome(a)) == (b.group, outcome(b))) {
+            let Some(first) = run.first() else { continue };
+            let (Some(outcome), Some(GroupLabels { bot, group })) =
+                (outcome(first), self.group(groups, first.group))
+            else {
+                continue;
+            };
+            if outcome != "acked" {
+                for record in run {
+                    let sequence = record.sequence.0;
+                    tracing::warn!(
+                        bot = &*bot,
+                        group = &*group,
+                        sequence,
+                        outcome,
+                        "an update left the group without having been handled"
+                    );
+                }
+            }
+            let labels = SettledLabels { bot, group, outcome };
+            self.metrics.settled.get_or_create(&labels).inc_by(run.len() as u64);
+        }
+    }
+
+    /// The gauges of all groups.
+    pub(super) fn groups(&self, groups: &Groups, dispatcher: &Dispatcher) {
+        let count = |count: usize| i64::try_from(count).unwrap_or(i64::MAX);
+        for (id, _) in groups.all() {
+            let (Some(stats), Some(labels)) = (dispatcher.stats(id), self.group(groups, id)) else {
+                continue;
+            };
+            self.metrics.consumers.get_or_create(&labels).set(count(stats.consumers));
+            self.metrics.outstanding.get_or_create(&labels).set(count(stats.outstanding));
+            self.metrics.lag.get_or_create(&labels).set(i64::try_from(stats.lag).unwrap_or(i64::MAX));
+        }
+    }
+
+    /// An ephemeral group is gone, and its series with it.
+    pub(super) fn forget(&self, groups: &Groups, id: GroupId) {
+        let Some(labels) = self.group(groups, id) else { return };
+        self.metrics.consumers.remove(&labels);
+        self.metrics.outstanding.remove(&labels);
+        self.metrics.lag.remove(&labels);
+        self.metrics.deliveries.remove(&labels);
+        self.metrics.redeliveries.remove(&labels);
+    }
+
+    fn group(&self, groups: &Groups, id: GroupId) -> Option<GroupLabels> {
+        let group: Arc<str> = groups.name(id)?.as_str().into();
+        Some(GroupLabels { bot: Arc::clone(&self.labels.bot), group })
+    }
+}
+
+fn outcome(record: &Record) -> Option<&'static str> {
+    match record.change {
+        Change::Ended { .. } => None,
+        Change::Settled { how, .. } => Some(match how {
+            SettledAs::Acked => "acked",
+            SettledAs::Rejected => "rejected",
+            SettledAs::DeadLettered => "dead_lettered",
+            SettledAs::Expired => "expired",
+            SettledAs::Purged => "purged",
+        }),
+    }
+}

@@ -1,0 +1,105 @@
+//! Removing what nobody needs any more.
+//!
+//! A pass goes from the oldest update on. A settled one goes when it is old enough, or earlier when the journal is
+//! above its retention size; an unsettled one is given up at the age that its group allows, which settles it, and goes
+//! with a later pass. Each step is bounded by what the commit appends, so that trimming never makes a commit long.
+
+use super::core::Core;
+use crate::journal::{JournalReader, ReadError};
+use crate::model::{GroupSettings, Head, Monotonic, Now, Sequence};
+
+/// Time between two passes.
+const PASS_EVERY_MS: u64 = 10_000;
+/// Heads that a step looks at beyond twice what its commit appends.
+const STEP: usize = 128;
+
+/// Where the trimming is.
+#[derive(Debug, Default)]
+pub(super) struct Trimmer {
+    /// The next sequence to look at in the pass that is under way.
+    at: Option<Sequence>,
+    next_pass: Monotonic,
+}
+
+impl Trimmer {
+    /// Whether there is something to do even if nothing comes in.
+    pub(super) fn is_due(&self, now: Monotonic) -> bool {
+        self.at.is_some() || now >= self.next_pass
+    }
+
+    pub(super) fn next_pass(&self) -> Monotonic {
+        if self.at.is_some() { Monotonic(0) } else { self.next_pass }
+    }
+}
+
+impl<R: JournalReader> Core<R> {
+    /// One step of the pass that is under way, or the first one of the next. Returns what to remove.
+    pub(super) fn trim_step(&mut self, now: Now, appended: usize) -> Result<Vec<Sequence>, ReadError> {
+        let from = match self.trimmer.at {
+            Some(at) => at,
+            None if now.mono >= self.trimmer.next_pass => {
+                self.trimmer.next_pass = now.mono.plus(PASS_EVERY_MS);
+                self.tally.groups(&self.groups, &self.dispatcher);
+                Sequence(1)
+            }
+            None => return Ok(Vec::new()),
+        };
+        let limit = 2 * appended + STEP;
+        let heads = self.reader.heads(from, limit)?;
+        let mut trimmed = Vec::new();
+        for head in &heads {
+            match self.fate(now, head) {
+                Fate::Keep => {}
+                Fate::KeepAllFromHere => {
+                    self.trimmer.at = None;
+                    return Ok(trimmed);
+                }
+                Fate::Trim => trimmed.push(head.sequence),
+                Fate::GiveUp => self.give_up(head),
+            }
+        }
+        self.trimmer.at = match heads.last() {
+            Some(last) if heads.len() == limit => Some(last.sequence.next()),
+            _ => None,
+        };
+        Ok(trimmed)
+    }
+
+    fn fate(&self, now: Now, head: &Head) -> Fate {
+        let age = now.unix.since(head.received);
+        let mut groups = self.groups.durable().peekable();
+        if groups.peek().is_none() {
+            // Nobody has asked for updates yet. They wait as long as they would for a group.
+            let limit = GroupSettings::default().max_unsettled_age_ms;
+            return if age < limit { Fate::KeepAllFromHere } else { Fate::Trim };
+        }
+        let crowded = self.usage.used_bytes > self.settings.retention_max_bytes;
+        if age < self.settings.retention_max_age_ms && !crowded {
+            return Fate::KeepAllFromHere;
+        }
+        let mut unsettled =
+            groups.filter(|(id, _)| !self.dispatcher.is_settled(*id, head.sequence)).peekable();
+        if unsettled.peek().is_none() {
+            return Fate::Trim;
+        }
+        if unsettled.any(|(_, limit)| age >= limit) { Fate::GiveUp } else { Fate::Keep }
+    }
+
+    fn give_up(&mut self, head: &Head) {
+        let groups: Vec<_> = self.groups.durable().map(|(id, _)| id).collect();
+        for id in groups {
+            self.dispatcher.handle_expire(id, head);
+        }
+    }
+}
+
+/// What happens to an update in a pass.
+#[derive(Debug, PartialEq, Eq)]
+enum Fate {
+    Keep,
+    /// It and all younger ones are kept.
+    KeepAllFromHere,
+    Trim,
+    /// Its groups have had their time with it.
+    GiveUp,
+}

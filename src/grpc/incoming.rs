@@ -1,0 +1,131 @@
+//! Accepting connections.
+//!
+//! tonic's own loop ignores TCP_NODELAY when it is handed connections, spins when the process has no file descriptor
+//! left, and cannot close what a client keeps open; so they are accepted here.
+
+use std::io;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, watch};
+use tokio_stream::wrappers::ReceiverStream;
+use tonic::transport::server::{Connected, TcpConnectInfo};
+
+/// As many connections as are served at once; further ones wait. Each takes a file descriptor and some 100 KiB.
+const MAX_CONNECTIONS: usize = 4_096;
+/// How long to wait after a failure to accept: usually there is no file descriptor left, and the next try would fail
+/// at once.
+const ACCEPT_RETRY_DELAY: Duration = Duration::from_millis(100);
+
+/// An accepted connection. Reading and writing fail once the server closes.
+pub(super) struct Connection {
+    stream: TcpStream,
+    closed: Pin<Box<dyn Future<Output = ()> + Send>>,
+    _permit: OwnedSemaphorePermit,
+}
+
+/// The connections that come in, until the returned stream is dropped. All of them break when `closed` becomes true.
+pub(super) fn accept(
+    listener: TcpListener,
+    closed: watch::Receiver<bool>,
+) -> ReceiverStream<io::Result<Connection>> {
+    let (connections, accepted) = mpsc::channel(1);
+    let permits = Arc::new(Semaphore::new(MAX_CONNECTIONS));
+    tokio::spawn(async move {
+        tokio::select! {
+            () = accept_all(listener, permits, closed, &connections) => {}
+            // Dropping the listener refuses new connections at once.
+            () = connections.closed() => {}
+        }
+    });
+    ReceiverStream::new(accepted)
+}
+
+async fn accept_all(
+    listener: TcpListener,
+    permits: Arc<Semaphore>,
+    closed: watch::Receiver<bool>,
+    connections: &mpsc::Sender<io::Result<Connection>>,
+) {
+    // The semaphore is never closed.
+    while let Ok(permit) = Arc::clone(&permits).acquire_owned().await {
+        let stream = match listener.accept().await {
+            Ok((stream, _)) => stream,
+            Err(error) => {
+                tracing::warn!(%error, "a gRPC connection could not be accepted");
+                tokio::time::sleep(ACCEPT_RETRY_DELAY).await;
+                continue;
+            }
+        };
+        // Without it an awaited ack waits for the client's delayed TCP ack. It fails only on a dead connection.
+        let _ = stream.set_nodelay(true);
+        let mut closed = closed.clone();
+        let closed = Box::pin(async move {
+            // An error means that the server is gone altogether.
+            let _ = closed.wait_for(|&closed| closed).await;
+        });
+        if connections.send(Ok(Connection { stream, closed, _permit: permit })).await.is_err() {
+            return;
+        }
+    }
+}
+
+impl Connection {
+    fn check_open(&mut self, cx: &mut Context<'_>) -> io::Result<()> {
+        match self.closed.as_mut().poll(cx) {
+            Poll::Ready(()) => Err(io::Error::new(io::ErrorKind::ConnectionAborted, "the server has closed")),
+            Poll::Pending => Ok(()),
+        }
+    }
+}
+
+impl Connected for Connection {
+    type ConnectInfo = TcpConnectInfo;
+
+    fn connect_info(&self) -> TcpConnectInfo {
+        self.stream.connect_info()
+    }
+}
+
+impl AsyncRead for Connection {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        self.check_open(cx)?;
+        Pin::new(&mut self.stream).poll_read(cx, buf)
+    }
+}
+
+impl AsyncWrite for Connection {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        self.check_open(cx)?;
+        Pin::new(&mut self.stream).poll_write(cx, buf)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bufs: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        self.check_open(cx)?;
+        Pin::new(&mut self.stream).poll_write_vectored(cx, bufs)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.stream.is_write_vectored()
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(cx)
+    }
+}

@@ -1,0 +1,213 @@
+//! The only place where a domain error becomes a gRPC status.
+//!
+//! Every one carries `google.rpc.ErrorInfo`; a wrong field also `BadRequest`, and what may work later `RetryInfo`.
+
+use std::collections::HashMap;
+use std::fmt::Display;
+use std::time::Duration;
+
+use tonic::{Code, Status};
+use tonic_types::{ErrorDetails, StatusExt};
+
+use super::access::Denied;
+use super::admin::BackupError;
+use super::bots::UnresolvedBot;
+use super::fields::InvalidField;
+use super::settle::ResultsMissing;
+use crate::driver::{LeaveError, SettleError, SubscribeError};
+use crate::inspect::CopyError;
+use crate::model::StreamEnd;
+
+const DOMAIN: &str = "switchboard";
+
+/// When to open a stream again that was ended for its age or a shutdown: soon, since its leases are waiting, but not
+/// all of a gateway's clients in the same millisecond.
+const RECONNECT_DELAY: Duration = Duration::from_millis(250);
+/// When to try again what found no room or a gateway on its way down.
+const RETRY_DELAY: Duration = Duration::from_secs(1);
+/// When to try again what only an operator can change, or what takes long.
+const SLOW_RETRY_DELAY: Duration = Duration::from_secs(30);
+
+/// A status in the making.
+struct Refusal {
+    code: Code,
+    message: String,
+    reason: &'static str,
+    metadata: HashMap<String, String>,
+    field: Option<&'static str>,
+    retry: Option<Duration>,
+}
+
+fn refuse(code: Code, reason: &'static str, message: impl Display) -> Refusal {
+    let message = message.to_string();
+    Refusal { code, message, reason, metadata: HashMap::new(), field: None, retry: None }
+}
+
+impl Refusal {
+    fn with(mut self, key: &str, value: impl Display) -> Self {
+        self.metadata.insert(key.into(), value.to_string());
+        self
+    }
+
+    fn at_field(mut self, field: &'static str) -> Self {
+        self.field = Some(field);
+        self
+    }
+
+    fn retry_after(mut self, delay: Duration) -> Self {
+        self.retry = Some(delay);
+        self
+    }
+
+    fn into_status(self) -> Status {
+        let mut details = ErrorDetails::with_error_info(self.reason, DOMAIN, self.metadata);
+        if let Some(field) = self.field {
+            details.add_bad_request_violation(field, self.message.as_str());
+        }
+        if self.retry.is_some() {
+            details.set_retry_info(self.retry);
+        }
+        Status::with_error_details(self.code, self.message, details)
+    }
+}
+
+impl From<InvalidField> for Status {
+    fn from(error: InvalidField) -> Self {
+        refuse(Code::InvalidArgument, "INVALID_FIELD", &error)
+            .at_field(error.field)
+            .with("field", error.field)
+            .into_status()
+    }
+}
+
+impl From<UnresolvedBot> for Status {
+    fn from(error: UnresolvedBot) -> Self {
+        match &error {
+            UnresolvedBot::Unnamed { known } => refuse(Code::InvalidArgument, "BOT_NOT_NAMED", &error)
+                .at_field("bot")
+                .with("field", "bot")
+                .with("bots", known),
+            UnresolvedBot::Unknown { name, known } => {
+                refuse(Code::NotFound, "BOT_NOT_FOUND", &error).with("bot", name).with("bots", known)
+            }
+        }
+        .into_status()
+    }
+}
+
+impl From<Denied> for Status {
+    fn from(error: Denied) -> Self {
+        let reason = match error {
+            Denied::Missing => "ACCESS_TOKEN_MISSING",
+            Denied::Wrong => "ACCESS_TOKEN_WRONG",
+        };
+        refuse(Code::Unauthenticated, reason, error).into_status()
+    }
+}
+
+fn stopping(message: impl Display) -> Refusal {
+    refuse(Code::Unavailable, "GATEWAY_STOPPING", message).retry_after(RETRY_DELAY)
+}
+
+impl From<SubscribeError> for Status {
+    fn from(error: SubscribeError) -> Self {
+        match &error {
+            SubscribeError::Stopped => stopping(&error),
+            SubscribeError::NoRoom { group } => refuse(Code::ResourceExhausted, "JOURNAL_FULL", &error)
+                .with("group", group)
+                .retry_after(RETRY_DELAY),
+            SubscribeError::TooManyGroups { limit } => {
+                refuse(Code::ResourceExhausted, "TOO_MANY_GROUPS", &error)
+                    .with("limit", limit)
+                    .retry_after(SLOW_RETRY_DELAY)
+            }
+            SubscribeError::TooManyConsumers { group, limit } => {
+                refuse(Code::ResourceExhausted, "TOO_MANY_CONSUMERS", &error)
+                    .with("group", group)
+                    .with("limit", limit)
+                    .retry_after(SLOW_RETRY_DELAY)
+            }
+        }
+        .into_status()
+    }
+}
+
+fn group_not_found(group: impl Display, message: impl Display) -> Refusal {
+    refuse(Code::NotFound, "GROUP_NOT_FOUND", message).with("group", group)
+}
+
+impl From<SettleError> for Status {
+    fn from(error: SettleError) -> Self {
+        match &error {
+            SettleError::UnknownGroup(group) => group_not_found(group, &error),
+            SettleError::NoRoom => {
+                refuse(Code::ResourceExhausted, "JOURNAL_FULL", &error).retry_after(RETRY_DELAY)
+            }
+            SettleError::Stopped => stopping(&error),
+        }
+        .into_status()
+    }
+}
+
+impl From<LeaveError> for Status {
+    fn from(error: LeaveError) -> Self {
+        match &error {
+            LeaveError::UnknownGroup(group) => group_not_found(group, &error),
+            LeaveError::UnknownConsumer(consumer) => {
+                refuse(Code::NotFound, "CONSUMER_NOT_FOUND", &error).with("consumer_id", consumer)
+            }
+            LeaveError::Stopped => stopping(&error),
+        }
+        .into_status()
+    }
+}
+
+impl From<ResultsMissing> for Status {
+    fn from(error: ResultsMissing) -> Self {
+        refuse(Code::Internal, "RESULTS_MISSING", error).into_status()
+    }
+}
+
+impl From<BackupError> for Status {
+    fn from(error: BackupError) -> Self {
+        match &error {
+            BackupError::Running => {
+                refuse(Code::ResourceExhausted, "BACKUP_RUNNING", &error).retry_after(SLOW_RETRY_DELAY)
+            }
+            BackupError::Copy(CopyError::Damaged(_)) => refuse(Code::DataLoss, "JOURNAL_DAMAGED", &error),
+            BackupError::Copy(CopyError::Failed(_)) | BackupError::File { .. } | BackupError::Panicked => {
+                refuse(Code::Internal, "BACKUP_FAILED", &error)
+            }
+        }
+        .into_status()
+    }
+}
+
+/// How a stream ends for its client.
+pub(super) fn stream_end(end: StreamEnd) -> Result<(), Status> {
+    Err(match end {
+        StreamEnd::Left => return Ok(()),
+        StreamEnd::Replaced => refuse(
+            Code::Aborted,
+            "CONSUMER_REPLACED",
+            "another stream with the same consumer_id took over; give every running consumer a consumer_id of its own",
+        ),
+        StreamEnd::GroupDeleted => {
+            refuse(Code::FailedPrecondition, "GROUP_DELETED", "the group was deleted")
+        }
+        StreamEnd::Drained => refuse(
+            Code::Unavailable,
+            "STREAM_DRAINED",
+            "the stream's time is over; subscribe again with the same consumer_id, and name what is still being \
+             worked on in held_tokens",
+        )
+        .retry_after(RECONNECT_DELAY),
+        StreamEnd::Failed => refuse(
+            Code::Unavailable,
+            "GATEWAY_FAILED",
+            "the gateway failed and is going down; subscribe again once it is back",
+        )
+        .retry_after(RETRY_DELAY),
+    }
+    .into_status())
+}

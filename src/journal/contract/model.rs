@@ -1,0 +1,156 @@
+//! What a journal should hold, kept the simplest way.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::journal::{Recovered, RecoveredGroup, Room, SettledBlock, Usage};
+use crate::model::{
+    AttemptRecord, Batch, DeadLetter, GroupId, GroupRecord, Head, IdRange, Payload, Sequence, UnixMillis,
+};
+
+/// One group.
+#[derive(Clone, Debug)]
+pub(super) struct ModelGroup {
+    pub(super) record: GroupRecord,
+    pub(super) cursor: Sequence,
+    pub(super) settled: BTreeSet<Sequence>,
+    pub(super) attempts: BTreeMap<Sequence, AttemptRecord>,
+    pub(super) dead: BTreeMap<Sequence, (DeadLetter, Payload)>,
+}
+
+/// A whole journal.
+#[derive(Clone, Debug)]
+pub(super) struct Model {
+    /// What does not follow from the rest.
+    pub(super) recovered: Recovered,
+    pub(super) heads: BTreeMap<Sequence, Head>,
+    pub(super) payloads: BTreeMap<Sequence, Payload>,
+    pub(super) groups: BTreeMap<GroupId, ModelGroup>,
+    pub(super) ids: BTreeMap<(u32, i64), i64>,
+}
+
+impl Model {
+    pub(super) fn new(journal_id: u64) -> Self {
+        let recovered = Recovered {
+            journal_id,
+            boot: 1,
+            last_sequence: Sequence(0),
+            first_stored: None,
+            last_time: UnixMillis(0),
+            last_group: GroupId(0),
+            groups: Vec::new(),
+            ids: Vec::new(),
+            own_webhook: None,
+            usage: Usage { used_bytes: 0, max_bytes: 0, room: Room::Open },
+        };
+        Self {
+            recovered,
+            heads: BTreeMap::new(),
+            payloads: BTreeMap::new(),
+            groups: BTreeMap::new(),
+            ids: BTreeMap::new(),
+        }
+    }
+
+    pub(super) fn apply(&mut self, batch: &Batch) {
+        for record in &batch.groups {
+            self.seen(record.created);
+            self.recovered.last_group = self.recovered.last_group.max(record.id);
+            let new = || ModelGroup {
+                record: record.clone(),
+                cursor: Sequence(0),
+                settled: BTreeSet::new(),
+                attempts: BTreeMap::new(),
+                dead: BTreeMap::new(),
+            };
+            self.groups.entry(record.id).or_insert_with(new).record = record.clone();
+        }
+        for group in &batch.deleted_groups {
+            self.groups.remove(group);
+        }
+        for update in &batch.updates {
+            self.seen(update.head.received);
+            self.recovered.last_sequence = update.head.sequence;
+            self.heads.insert(update.head.sequence, update.head);
+            self.payloads.insert(update.head.sequence, update.payload.clone());
+        }
+        for range in &batch.ids {
+            self.ids.insert((range.hour, range.first), range.last);
+        }
+        self.ids.retain(|(hour, _), _| *hour >= batch.forget_ids_before_hour);
+        for element in &batch.quarantined {
+            self.seen(element.received);
+        }
+        for (group, at, record) in &batch.attempts {
+            let Some(state) = self.groups.get_mut(group) else { continue };
+            if !state.is_settled(*at) {
+                state.attempts.insert(*at, record.clone());
+                self.seen(record.first_delivered);
+                record.history.iter().for_each(|failure| self.seen(failure.time));
+            }
+        }
+        for (group, at, _) in &batch.settled {
+            let Some(state) = self.groups.get_mut(group) else { continue };
+            state.attempts.remove(at);
+            if *at > state.cursor {
+                state.settled.insert(*at);
+            }
+        }
+        for (group, at, letter) in &batch.dead_letters {
+            let Some(payload) = self.payloads.get(at) else { continue };
+            let Some(state) = self.groups.get_mut(group) else { continue };
+            state.dead.insert(*at, (letter.clone(), payload.clone()));
+            self.seen(letter.time);
+        }
+        for (group, cursor) in &batch.cursors {
+            let Some(state) = self.groups.get_mut(group) else { continue };
+            state.cursor = state.cursor.max(*cursor);
+            state.settled = state.settled.split_off(&state.cursor.next());
+        }
+        for at in &batch.trimmed {
+            self.heads.remove(at);
+            self.payloads.remove(at);
+        }
+        if let Some(url) = &batch.own_webhook {
+            self.recovered.own_webhook = (!url.is_empty()).then(|| url.clone());
+        }
+    }
+
+    fn seen(&mut self, time: UnixMillis) {
+        self.recovered.last_time = self.recovered.last_time.max(time);
+    }
+
+    pub(super) fn recover(&self) -> Recovered {
+        Recovered {
+            first_stored: self.heads.keys().next().copied(),
+            groups: self.groups.values().map(ModelGroup::recover).collect(),
+            ids: self.ids.iter().map(|(&(hour, first), &last)| IdRange { hour, first, last }).collect(),
+            ..self.recovered.clone()
+        }
+    }
+
+    pub(super) fn first_at(&self, from: Sequence, time: UnixMillis) -> Option<Sequence> {
+        let by_sequence = self.heads.keys().find(|sequence| **sequence >= from)?;
+        let by_time = self.heads.values().find(|head| head.received >= time)?.sequence;
+        Some(by_time.max(*by_sequence))
+    }
+}
+
+impl ModelGroup {
+    fn is_settled(&self, at: Sequence) -> bool {
+        at <= self.cursor || self.settled.contains(&at)
+    }
+
+    fn recover(&self) -> RecoveredGroup {
+        let mut blocks: BTreeMap<u64, Box<[u64; 64]>> = BTreeMap::new();
+        for at in &self.settled {
+            let words = blocks.entry(at.0 / 4096).or_insert_with(|| Box::new([0; 64]));
+            words[(at.0 % 4096 / 64) as usize] |= 1 << (at.0 % 64);
+        }
+        RecoveredGroup {
+            record: self.record.clone(),
+            cursor: self.cursor,
+            settled: blocks.into_iter().map(|(number, words)| SettledBlock { number, words }).collect(),
+            attempts: self.attempts.iter().map(|(at, record)| (*at, record.clone())).collect(),
+        }
+    }
+}

@@ -1,0 +1,171 @@
+//! Long polling. What was not made durable is never confirmed: the offset is 1 + the last id of a page that is wholly
+//! durable, and after every start there is none until a page has come.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use tokio::time::Instant;
+
+use super::api::GetUpdates;
+use super::backoff::Backoff;
+use super::page::RawPage;
+use super::status::ActiveMode;
+use super::{CallError, Conflict, Ended, Telegram};
+use crate::intake::{AppendError, IntakeState};
+
+/// The most that Telegram gives at once.
+const LIMIT: u8 = 100;
+/// An answer that breaks off before its first element is whole is asked for again this many times before the rest is
+/// taken for an element that cannot be read.
+const DAMAGED_TRIES: u32 = 3;
+
+/// Where polling stands.
+struct Position {
+    /// What to ask for next; none until a page has come.
+    offset: Option<i64>,
+    /// The unreadable elements of the last page, which are quarantined already.
+    set_aside: Vec<Bytes>,
+    /// How many answers in a row had no whole element.
+    damaged: u32,
+    trouble: Backoff,
+    conflict: Backoff,
+    last_conflict: Option<Instant>,
+    /// Whether it is unknown if polling works: then the answer is wanted at once, not after a whole long poll.
+    fresh: bool,
+}
+
+/// What became of a page.
+enum Stored {
+    /// It is durable and can be confirmed.
+    Durable,
+    /// It can neither be read nor passed for now.
+    Stuck,
+    /// It could not be made durable.
+    Refused(AppendError),
+}
+
+impl Telegram {
+    /// Polls until polling is not the way any more.
+    pub(super) async fn poll(&self) -> Ended {
+        let mut at = Position {
+            offset: None,
+            set_aside: Vec::new(),
+            damaged: 0,
+            trouble: self.backoff(self.pace.trouble),
+            conflict: self.backoff(self.pace.conflict),
+            last_conflict: None,
+            fresh: true,
+        };
+        loop {
+            if self.wait_until_open().await.is_err() {
+                return Ended::DriverStopped;
+            }
+            let timeout = if at.fresh { Duration::ZERO } else { self.settings.poll_timeout };
+            let request = GetUpdates {
+                offset: at.offset,
+                limit: LIMIT,
+                timeout: timeout.as_secs(),
+                allowed_updates: self.settings.allowed_updates.as_deref(),
+            };
+            match self.api.get_updates(&request).await {
+                Ok(page) => {
+                    let waited_in_vain = page.elements.is_empty() && !timeout.is_zero();
+                    match self.store(page, &mut at).await {
+                        Stored::Durable => self.polled(waited_in_vain, &mut at),
+                        Stored::Stuck => {
+                            self.reporter
+                                .degraded("Telegram's next update cannot be read; trying to pass it");
+                            tokio::time::sleep(at.trouble.wait()).await;
+                        }
+                        Stored::Refused(AppendError::Stopped) => return Ended::DriverStopped,
+                        Stored::Refused(AppendError::Paused(_)) => {
+                            tokio::time::sleep(at.trouble.wait()).await;
+                        }
+                    }
+                }
+                Err(CallError::Unauthorized | CallError::NotFound) => return Ended::TokenRefused,
+                Err(CallError::Conflict(Conflict::WebhookActive | Conflict::WebhookSet)) => {
+                    return Ended::WebhookSet;
+                }
+                Err(CallError::Conflict(conflict)) => {
+                    self.reporter.conflict(&format!(
+                        "{conflict}. Telegram gives each update to only one of them: stop the other process, or give \
+                         it a bot of its own. This one keeps trying and takes over when the other has stopped"
+                    ));
+                    at.last_conflict = Some(Instant::now());
+                    tokio::time::sleep(at.conflict.wait()).await;
+                }
+                Err(error) => {
+                    at.fresh = true;
+                    self.wait_out(&error, &mut at.trouble).await;
+                }
+            }
+        }
+    }
+
+    /// Waits while the journal takes no updates; an error if it never will again.
+    async fn wait_until_open(&self) -> Result<(), tokio::sync::watch::error::RecvError> {
+        let mut state = self.intake.state();
+        if let IntakeState::Paused { reason, .. } = *state.borrow() {
+            self.reporter.paused(Some(reason));
+        }
+        state.wait_for(|state| *state == IntakeState::Open).await?;
+        self.reporter.paused(None);
+        Ok(())
+    }
+
+    /// Makes a page durable and moves the offset past it.
+    async fn store(&self, page: RawPage, at: &mut Position) -> Stored {
+        let RawPage { mut elements, damaged } = page;
+        if let (true, Some(rest)) = (elements.is_empty(), damaged) {
+            at.damaged += 1;
+            if at.damaged < DAMAGED_TRIES {
+                return Stored::Stuck;
+            }
+            elements.push(rest);
+        } else {
+            at.damaged = 0;
+        }
+        let stored = self.intake.page(&elements, |element| at.set_aside.contains(element)).await;
+        let page = match stored {
+            Ok(page) => page,
+            Err(error) => return Stored::Refused(error),
+        };
+        for (element, reason) in &page.quarantined {
+            // The content is somebody's message: it is in the journal, not in the log.
+            let bytes = element.len();
+            tracing::error!(
+                bot = &*self.settings.bot,
+                bytes,
+                "{reason}: quarantined in the journal and passed"
+            );
+        }
+        at.set_aside.retain(|element| elements.contains(element));
+        at.set_aside.extend(page.quarantined.into_iter().map(|(element, _)| element));
+        match (page.last_id, elements.is_empty()) {
+            (Some(last), _) => at.offset = Some(last.saturating_add(1)),
+            (None, true) => {}
+            (None, false) => {
+                // Nothing here says its id. Ids grow and the first element is at the offset or above it: one step
+                // confirms that element or nothing, never an update that was not seen. Without an offset, the next
+                // readable update will take it along.
+                at.offset = at.offset.map(|offset| offset.saturating_add(1));
+                return Stored::Stuck;
+            }
+        }
+        Stored::Durable
+    }
+
+    /// A poll has worked.
+    fn polled(&self, waited_in_vain: bool, at: &mut Position) {
+        at.fresh = false;
+        at.trouble.reset();
+        let over = |last: Instant| waited_in_vain || last.elapsed() > self.pace.conflict_memory;
+        if at.last_conflict.is_none_or(over) {
+            at.last_conflict = None;
+            at.conflict.reset();
+            self.reporter.conflict_over();
+            self.reporter.connected(ActiveMode::Polling);
+        }
+    }
+}

@@ -1,0 +1,147 @@
+use bytes::Bytes;
+use serde_json::json;
+
+use super::fake_api::{FakeApi, Reply, webhook_info};
+use super::{Running, TOKEN, WEBHOOK, settings};
+use crate::intake::fake_driver::FakeDriver;
+use crate::observe::metrics::Metrics;
+use crate::telegram::{
+    Fatal, Finding, InvalidSecret, InvalidWebhookUrl, Mode, Settings, Telegram, check_webhook_url, probe,
+    webhook_secret,
+};
+
+#[tokio::test]
+async fn a_wrong_token_ends_it_with_a_message_that_does_not_hold_the_token() {
+    for (code, text) in [(401, "Unauthorized"), (404, "Not Found")] {
+        let api = FakeApi::start().await;
+        api.script("getMe", [Reply::Error(code, text)]);
+        let fatal = Running::start(settings(&api)).fatal().await;
+        assert_eq!(fatal, Fatal::WrongToken { bot: "default".into(), code });
+        assert!(!fatal.to_string().contains(TOKEN) && fatal.to_string().contains("@BotFather"), "{fatal}");
+    }
+}
+
+#[tokio::test]
+async fn a_token_that_is_revoked_later_ends_it_too() {
+    let api = FakeApi::start().await;
+    api.script("getMe", [Reply::Result(json!({"id": 42})), Reply::Error(401, "Unauthorized")]);
+    api.script("getUpdates", [Reply::Error(401, "Unauthorized")]);
+    let fatal = Running::start(settings(&api)).fatal().await;
+    assert_eq!(fatal, Fatal::WrongToken { bot: "default".into(), code: 401 });
+}
+
+#[tokio::test]
+async fn another_bots_id_ends_it() {
+    let api = FakeApi::start().await;
+    api.script("getMe", [Reply::Result(json!({"id": 43, "username": "b"}))]);
+    let fatal = Running::start(settings(&api)).fatal().await;
+    assert_eq!(fatal, Fatal::OtherBot { bot: "default".into(), expected: 42, found: 43 });
+}
+
+#[tokio::test]
+async fn a_webhook_that_telegram_refuses_ends_it() {
+    let api = FakeApi::start().await;
+    let description = "Bad Request: bad webhook: IP address 10.0.0.1 is reserved";
+    api.script("setWebhook", [Reply::Error(400, description)]);
+    let settings = Settings { webhook_url: Some(WEBHOOK.into()), ..settings(&api) };
+    let fatal = Running::start(settings).fatal().await;
+    let description = description.into();
+    assert_eq!(fatal, Fatal::WebhookRefused { bot: "default".into(), url: WEBHOOK.into(), description });
+}
+
+#[tokio::test]
+async fn a_token_that_a_proxy_or_server_repeats_is_not_repeated_further() {
+    let api = FakeApi::start().await;
+    api.script("getMe", [Reply::Error(400, "no route for /bot42:AAE-very_secret/getMe")]);
+    let mut running = Running::start(settings(&api));
+    let status = running.status(|status| status.last_error.is_some()).await;
+    let text = status.last_error.unwrap();
+    assert!(text.contains("/bot[token]/getMe") && !text.contains(TOKEN), "{text}");
+    running.stop().await;
+}
+
+#[tokio::test]
+async fn settings_that_cannot_work_are_refused_before_anything_is_sent() {
+    let api = FakeApi::start().await;
+    let try_url = |url: Option<&str>, secret: Option<&str>| {
+        let settings = Settings {
+            mode: Mode::Webhook,
+            webhook_url: url.map(Into::into),
+            webhook_secret: secret.map(Into::into),
+            ..settings(&api)
+        };
+        let (_driver, intake) = FakeDriver::start(Metrics::new());
+        Telegram::new(settings, intake, Metrics::new()).map(drop)
+    };
+    let bot = || "default".into();
+    assert_eq!(try_url(None, None), Err(Fatal::NoWebhookUrl { bot: bot() }));
+    assert!(matches!(try_url(Some("http://a.example/x"), None), Err(Fatal::InvalidWebhookUrl { .. })));
+    let error = InvalidSecret;
+    assert_eq!(try_url(Some(WEBHOOK), Some("a b")), Err(Fatal::InvalidSecret { bot: bot(), error }));
+    assert_eq!(try_url(Some(WEBHOOK), Some("a_b")), Ok(()));
+    assert_eq!(api.calls("getMe").len(), 0);
+}
+
+#[tokio::test]
+async fn a_webhook_url_is_https_on_telegrams_ports_unless_the_api_is_local() {
+    let api = FakeApi::start().await;
+    let public = settings(&api);
+    let local = Settings { local_api: true, ..public.clone() };
+    for good in [
+        "https://a.example/x",
+        "https://a.example:8443/x",
+        "https://a.example:88",
+        "https://u:p@a.example:80/",
+    ] {
+        assert_eq!(check_webhook_url(good, &public), Ok(()), "{good}");
+    }
+    for bad in ["", "a.example", "ftp://a.example", "https://", "mailto:x@y"] {
+        assert!(matches!(check_webhook_url(bad, &local), Err(InvalidWebhookUrl::NotAUrl(_))), "{bad}");
+    }
+    let http = "http://a.example:8080/x";
+    assert!(matches!(check_webhook_url(http, &public), Err(InvalidWebhookUrl::NotHttps(_))));
+    assert_eq!(check_webhook_url(http, &local), Ok(()));
+    assert!(matches!(
+        check_webhook_url("https://a.example:8080/x", &public),
+        Err(InvalidWebhookUrl::Port { port: 8080, .. })
+    ));
+    let error = check_webhook_url(&format!("https://a.example/{TOKEN}"), &public).unwrap_err();
+    assert!(error == InvalidWebhookUrl::HoldsToken && !error.to_string().contains(TOKEN));
+}
+
+#[tokio::test]
+async fn the_secret_is_the_configured_one_or_the_same_for_every_start() {
+    let api = FakeApi::start().await;
+    let derived = settings(&api);
+    assert_eq!(webhook_secret(&derived), webhook_secret(&derived.clone()));
+    assert_eq!(webhook_secret(&derived).unwrap().len(), 64);
+    let with =
+        |secret: &str| webhook_secret(&Settings { webhook_secret: Some(secret.into()), ..derived.clone() });
+    assert_eq!(with("abc-_9").as_deref(), Ok("abc-_9"));
+    for bad in ["", "ä", "a b", &"x".repeat(257)] {
+        assert_eq!(with(bad), Err(InvalidSecret));
+    }
+}
+
+#[tokio::test]
+async fn a_probe_looks_without_changing_anything() {
+    let api = FakeApi::start().await;
+    api.set_webhook_info(webhook_info("https://other.example.com/x"));
+    let found = probe(&settings(&api)).await;
+    assert!(found.is_good());
+    assert_eq!(found.me.as_ref().map(|me| me.id), Some(42));
+    assert!(
+        found
+            .findings
+            .iter()
+            .any(|finding| matches!(finding, Finding::Note(text) if text.contains("other.example.com")))
+    );
+    assert_eq!((api.calls("setWebhook").len(), api.calls("deleteWebhook").len()), (0, 0));
+
+    api.script("getMe", [Reply::Error(401, "Unauthorized"), Reply::Raw(200, Bytes::from_static(b"<html>"))]);
+    for _ in 0..2 {
+        let found = probe(&settings(&api)).await;
+        assert!(!found.is_good() && found.me.is_none());
+        assert!(!format!("{found:?}").contains(TOKEN));
+    }
+}
