@@ -11,6 +11,7 @@ use thiserror::Error;
 use tokio::process::{Child, Command};
 
 use super::clock;
+use super::simulation::TOKEN;
 
 /// Why a process of the set could not be had.
 #[derive(Debug, Error)]
@@ -156,7 +157,7 @@ impl Gateway {
     }
 
     /// Ends it as an operator would, and waits for that.
-    pub(crate) async fn stop(mut self) -> Result<(), ProcessError> {
+    pub(crate) async fn stop(&mut self) -> Result<(), ProcessError> {
         if let Some(id) = self.child.id().and_then(|id| i32::try_from(id).ok()) {
             terminate(id).map_err(|source| ProcessError::Start { name: "the gateway's stop", source })?;
         }
@@ -193,8 +194,6 @@ fn metric(text: &str, name: &str, label: &str) -> f64 {
         .sum()
 }
 
-/// Of a bot that does not exist: the simulator takes any.
-const TOKEN: &str = "1:simulated";
 /// What a process needs to run at all, and to be looked into.
 const KEPT: [&str; 6] = ["PATH", "HOME", "TMPDIR", "LD_LIBRARY_PATH", "RUST_BACKTRACE", "RUST_LOG"];
 const READY_TIMEOUT: Duration = Duration::from_secs(60);

@@ -18,7 +18,6 @@ use tonic::Status;
 
 use super::client::ConnectError;
 use super::processes::ProcessError;
-use crate::simulator::SimulatorError;
 
 /// Measure the gateway on this machine
 ///
@@ -126,7 +125,7 @@ enum BenchError {
     #[error(transparent)]
     Connect(#[from] ConnectError),
     #[error("the simulator: {0}")]
-    Simulator(#[from] SimulatorError),
+    Simulator(std::io::Error),
     #[error("cannot start {name}: {source}")]
     Child { name: &'static str, source: std::io::Error },
     #[error("a consumer of group {group} could not join")]

@@ -105,7 +105,7 @@ struct Rig {
 impl Rig {
     async fn start(args: &BenchArgs) -> Result<Self, BenchError> {
         let directory = temporary(args)?;
-        let load = Simulation::start().await?;
+        let load = Simulation::start().await.map_err(BenchError::Simulator)?;
         let [grpc, public, ops] = free_addresses()?;
         let mut environment = vec![
             ("SWITCHBOARD_MODE".to_owned(), args.mode.name().to_owned()),
@@ -144,7 +144,7 @@ impl Rig {
         let watch = PeakMemory::of(self.gateway.id());
         let before = self.usage();
         let began_us = clock::unix_micros();
-        self.load.send(traffic(args, updates))?;
+        self.load.send(traffic(args, updates));
         fleet.acked(updates).await?;
         let after = self.usage();
         let found = fleet.finish().await?;
@@ -173,7 +173,7 @@ impl Rig {
     /// Lets the gateway store updates that nobody takes; how many.
     async fn fill(&self, args: &BenchArgs, updates: u64) -> Result<u64, BenchError> {
         Fleet::only_create_groups(&self.plan(args)).await?;
-        self.load.send(traffic(args, updates))?;
+        self.load.send(traffic(args, updates));
         let mut stored = 0;
         let mut unchanged_since = clock::now();
         while stored < updates {
@@ -189,19 +189,20 @@ impl Rig {
         Ok(stored)
     }
 
-    async fn stop(self) -> Result<(), BenchError> {
+    async fn stop(mut self) -> Result<(), BenchError> {
         Ok(self.gateway.stop().await?)
     }
 }
 
 fn traffic(args: &BenchArgs, updates: u64) -> Traffic {
-    let mut traffic = Traffic::default();
-    traffic.rate = f64::from(args.rate);
-    traffic.chats = args.chats;
-    traffic.total = Some(updates);
-    traffic.size = args.size as usize;
-    traffic.timestamps = true;
-    traffic
+    Traffic {
+        rate: f64::from(args.rate),
+        chats: args.chats,
+        total: Some(updates),
+        size: args.size as usize,
+        timestamps: true,
+        ..Traffic::default()
+    }
 }
 
 fn temporary(args: &BenchArgs) -> Result<TemporaryDirectory, BenchError> {

@@ -14,7 +14,7 @@ use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::process::{Child, ChildStdin};
 use tokio::sync::mpsc;
 
-use self::handler::{Did, HandlerArgs, What};
+use self::handler::{Did, HandlerArgs};
 use self::story::Story;
 use self::view::{Standing, View};
 use super::clock;
@@ -22,7 +22,7 @@ use super::processes::{
     Gateway, GatewaySettings, ProcessError, TemporaryDirectory, free_addresses, own_command,
 };
 use super::simulation::Simulation;
-use crate::simulator::{SimulatorError, Traffic};
+use crate::simulator::Traffic;
 
 /// See it run: a simulated Telegram, a gateway, and handlers one of which is killed
 ///
@@ -62,7 +62,7 @@ enum DemoError {
     #[error(transparent)]
     Process(#[from] ProcessError),
     #[error("the simulator: {0}")]
-    Simulator(#[from] SimulatorError),
+    Simulator(std::io::Error),
     #[error("cannot start a handler: {0}")]
     Handler(std::io::Error),
     #[error("interrupted")]
@@ -90,7 +90,7 @@ pub async fn run(args: DemoArgs) -> ExitCode {
 
 async fn demo(args: &DemoArgs) -> Result<bool, DemoError> {
     let directory = TemporaryDirectory::new("demo")?;
-    let simulation = Simulation::start().await?;
+    let simulation = Simulation::start().await.map_err(DemoError::Simulator)?;
     let [mut grpc, public, ops] = free_addresses()?;
     if let Some(port) = args.grpc_port {
         grpc.set_port(port);
@@ -176,11 +176,13 @@ impl<'a> Stage<'a> {
     async fn play(&mut self) -> Result<(), DemoError> {
         let duration = f64::from(self.args.duration);
         let total = (duration * f64::from(self.args.rate) * SENDING_SHARE).ceil() as u64;
-        let mut traffic = Traffic::default();
-        traffic.rate = f64::from(self.args.rate);
-        traffic.chats = self.args.chats;
-        traffic.total = Some(total);
-        traffic.size = UPDATE_BYTES;
+        let traffic = Traffic {
+            rate: f64::from(self.args.rate),
+            chats: self.args.chats,
+            total: Some(total),
+            size: UPDATE_BYTES,
+            ..Traffic::default()
+        };
         let mut sending = false;
         let mut scenes = Scenes { kill_at: Some(duration * KILL_AT), return_at: None };
         let mut draw = tokio::time::interval(if self.view.is_terminal() { FRAME } else { LINE_EVERY });
@@ -197,7 +199,7 @@ impl<'a> Stage<'a> {
                 _ = step.tick() => {
                     if !sending && self.everybody_joined() {
                         // Only now, so that the three start with their shares of the chats.
-                        self.simulation.send(traffic.clone())?;
+                        self.simulation.send(traffic);
                         sending = true;
                     }
                     self.scene(&mut scenes).await?;
@@ -279,7 +281,7 @@ impl<'a> Stage<'a> {
 
     /// Prints what the simulator's ledger and the handlers' words prove together; whether the promises were kept.
     fn summary(&self, peaceful: bool) -> bool {
-        let sent = self.simulation.accepted_ids();
+        let sent = self.simulation.confirmed_ids();
         let counts = self.simulation.counts();
         println!("\nTelegram had {} updates; the gateway confirmed {}.", counts.accepted, counts.confirmed);
         let mut holds = peaceful && counts.accepted == counts.confirmed && !sent.is_empty();
