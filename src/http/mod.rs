@@ -1,3 +1,4 @@
 //! The HTTP listeners: the public one for webhooks, the one for operators.
 
+pub mod ops;
 pub mod public;

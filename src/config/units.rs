@@ -1,0 +1,67 @@
+//! Sizes like `8GiB` and durations like `30s`.
+
+use std::time::Duration;
+
+const SIZES: [(&str, u64); 9] = [
+    ("KiB", 1 << 10),
+    ("MiB", 1 << 20),
+    ("GiB", 1 << 30),
+    ("TiB", 1 << 40),
+    ("KB", 1_000),
+    ("MB", 1_000_000),
+    ("GB", 1_000_000_000),
+    ("TB", 1_000_000_000_000),
+    ("B", 1),
+];
+
+const DURATIONS: [(&str, u64); 5] =
+    [("ms", 1), ("s", 1_000), ("m", 60_000), ("h", 3_600_000), ("d", 24 * 3_600_000)];
+
+/// Bytes from a whole number and a unit.
+pub(super) fn size(text: &str) -> Result<u64, &'static str> {
+    const RIGHT: &str = "a whole number with B, KB, KiB, MB, MiB, GB, GiB, TB or TiB, such as 8GiB";
+    scaled(text, &SIZES).ok_or(RIGHT)
+}
+
+/// A duration from a whole number and a unit; 0 needs no unit.
+pub(super) fn duration(text: &str) -> Result<Duration, &'static str> {
+    const RIGHT: &str = "a whole number with ms, s, m, h or d, such as 30s";
+    if text.trim() == "0" {
+        return Ok(Duration::ZERO);
+    }
+    scaled(text, &DURATIONS).map(Duration::from_millis).ok_or(RIGHT)
+}
+
+fn scaled(text: &str, units: &[(&str, u64)]) -> Option<u64> {
+    let text = text.trim();
+    let digits = text.bytes().take_while(u8::is_ascii_digit).count();
+    let (number, unit) = text.split_at(digits);
+    let factor = units.iter().find(|(name, _)| name.eq_ignore_ascii_case(unit.trim()))?.1;
+    number.parse::<u64>().ok()?.checked_mul(factor)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sizes_and_durations_are_a_number_and_a_unit() {
+        assert_eq!(size("8GiB"), Ok(8 << 30));
+        assert_eq!(size("8 gib"), Ok(8 << 30));
+        assert_eq!(size("10MB"), Ok(10_000_000));
+        assert_eq!(duration("30s"), Ok(Duration::from_secs(30)));
+        assert_eq!(duration("250ms"), Ok(Duration::from_millis(250)));
+        assert_eq!(duration("7d"), Ok(Duration::from_secs(7 * 24 * 3_600)));
+        assert_eq!(duration("0"), Ok(Duration::ZERO));
+    }
+
+    #[test]
+    fn what_has_no_unit_a_sign_a_fraction_or_no_room_is_refused() {
+        for bad in ["", "8", "GiB", "-1GiB", "1.5GiB", "8 GiBs", "99999999999TiB", "８GiB"] {
+            assert!(size(bad).is_err(), "{bad}");
+        }
+        for bad in ["", "30", "s", "-1s", "1h30m", "1.5s", "99999999999999999999s"] {
+            assert!(duration(bad).is_err(), "{bad}");
+        }
+    }
+}

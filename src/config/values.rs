@@ -1,0 +1,171 @@
+//! How each form of value is read. The error says what would be right.
+
+use std::net::{Ipv4Addr, SocketAddr};
+
+use reqwest::Url;
+
+use crate::model::GroupName;
+use crate::observe::logging::Format;
+use crate::telegram::Mode;
+
+pub(super) fn switch(text: &str) -> Result<bool, &'static str> {
+    match text.to_ascii_lowercase().as_str() {
+        "true" | "1" | "yes" | "on" => Ok(true),
+        "false" | "0" | "no" | "off" => Ok(false),
+        _ => Err("true or false"),
+    }
+}
+
+pub(super) fn address(text: &str) -> Result<SocketAddr, &'static str> {
+    const RIGHT: &str =
+        "an IP address and a port, such as 127.0.0.1:50051, or 0.0.0.0:50051 for all interfaces";
+    match text.strip_prefix("localhost:") {
+        Some(port) => port.parse().map(|port| (Ipv4Addr::LOCALHOST, port).into()).map_err(|_| RIGHT),
+        None => text.parse().map_err(|_| RIGHT),
+    }
+}
+
+pub(super) fn mode(text: &str) -> Result<Mode, &'static str> {
+    match text {
+        "auto" => Ok(Mode::Auto),
+        "polling" => Ok(Mode::Polling),
+        "webhook" => Ok(Mode::Webhook),
+        _ => Err("auto, polling or webhook"),
+    }
+}
+
+pub(super) fn log_format(text: &str) -> Result<Format, &'static str> {
+    match text {
+        "auto" => Ok(Format::Auto),
+        "text" => Ok(Format::Text),
+        "json" => Ok(Format::Json),
+        _ => Err("auto, text or json"),
+    }
+}
+
+pub(super) fn log_level(text: &str) -> Result<Box<str>, String> {
+    tracing_subscriber::EnvFilter::builder()
+        .parse(text)
+        .map(|_| text.into())
+        .map_err(|why| format!("a level (error, warn, info, debug, trace) or a filter as in RUST_LOG: {why}"))
+}
+
+pub(super) fn non_empty(text: &str) -> Result<&str, &'static str> {
+    if text.trim().is_empty() { Err("a text that is not empty") } else { Ok(text) }
+}
+
+/// An http or https URL with a host; without a trailing slash.
+pub(super) fn http_url(text: &str) -> Result<Url, &'static str> {
+    const RIGHT: &str = "a URL such as https://example.com, without `?` and `#`";
+    let url = Url::parse(text).map_err(|_| RIGHT)?;
+    let right = matches!(url.scheme(), "http" | "https")
+        && url.has_host()
+        && url.query().is_none()
+        && url.fragment().is_none();
+    if right { Ok(url) } else { Err(RIGHT) }
+}
+
+pub(super) fn api_url(text: &str) -> Result<Box<str>, &'static str> {
+    http_url(text).map(|_| text.trim_end_matches('/').into())
+}
+
+/// A proxy; `None` for `none`.
+pub(super) fn proxy(text: &str) -> Result<Option<Box<str>>, &'static str> {
+    const RIGHT: &str = "http://…, https://…, socks5://… or socks5h://… with a host, or none";
+    if text == "none" {
+        return Ok(None);
+    }
+    let url = Url::parse(text).map_err(|_| RIGHT)?;
+    if matches!(url.scheme(), "http" | "https" | "socks5" | "socks5h") && url.has_host() {
+        Ok(Some(text.into()))
+    } else {
+        Err(RIGHT)
+    }
+}
+
+/// A path for the public listener.
+pub(super) fn path(text: &str) -> Result<&str, &'static str> {
+    let plain = |b: u8| b.is_ascii_graphic() && !b"?#\"<>\\^`{|}".contains(&b);
+    if text.len() > 1 && text.starts_with('/') && text.bytes().all(plain) {
+        Ok(text)
+    } else {
+        Err("a path that begins with `/`, such as /telegram/webhook, without `?` and `#`")
+    }
+}
+
+/// Telegram's alphabet for `secret_token`.
+pub(super) fn webhook_secret(text: &str) -> Result<Box<str>, &'static str> {
+    let plain = |b: u8| b.is_ascii_alphanumeric() || b == b'_' || b == b'-';
+    if (1..=256).contains(&text.len()) && text.bytes().all(plain) {
+        Ok(text.into())
+    } else {
+        Err("1 to 256 of A-Z, a-z, 0-9, `_` and `-`")
+    }
+}
+
+/// What fits into an Authorization header.
+pub(super) fn access_token(text: &str) -> Result<&str, &'static str> {
+    if !text.is_empty() && text.bytes().all(|b| b.is_ascii_graphic()) {
+        Ok(text)
+    } else {
+        Err("printable ASCII without spaces")
+    }
+}
+
+pub(super) fn kinds(text: &str) -> Result<Vec<Box<str>>, &'static str> {
+    names(text, |name| {
+        let right = name.bytes().all(|b| b.is_ascii_lowercase() || b == b'_');
+        if right { Ok(name.into()) } else { Err("kinds such as message,callback_query") }
+    })
+}
+
+pub(super) fn groups(text: &str) -> Result<Vec<GroupName>, String> {
+    names(text, |name| GroupName::parse(name).map_err(|why| format!("group names: \"{name}\" {why}")))
+}
+
+fn names<T, E>(text: &str, each: impl Fn(&str) -> Result<T, E>) -> Result<Vec<T>, E> {
+    text.split(',').map(str::trim).filter(|name| !name.is_empty()).map(each).collect()
+}
+
+/// A number or size within bounds.
+pub(super) fn within<T: PartialOrd>(
+    value: T,
+    bounds: std::ops::RangeInclusive<T>,
+    right: &'static str,
+) -> Result<T, &'static str> {
+    if bounds.contains(&value) { Ok(value) } else { Err(right) }
+}
+
+/// A value without the credentials that a URL may carry.
+#[must_use]
+pub(super) fn without_credentials(text: &str) -> String {
+    let Some((scheme, rest)) = text.split_once("://") else {
+        return text.to_owned();
+    };
+    let authority = rest.split(['/', '?', '#']).next().unwrap_or(rest);
+    match authority.rsplit_once('@') {
+        Some((credentials, _)) => format!("{scheme}://[redacted]{}", &rest[credentials.len()..]),
+        None => text.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn credentials_in_a_url_are_not_shown() {
+        assert_eq!(without_credentials("socks5://me:pw@host:1/x"), "socks5://[redacted]@host:1/x");
+        assert_eq!(without_credentials("https://host/a@b"), "https://host/a@b");
+        assert_eq!(without_credentials("plain"), "plain");
+    }
+
+    #[test]
+    fn an_address_is_an_ip_or_localhost_with_a_port() {
+        assert_eq!(address("localhost:1"), address("127.0.0.1:1"));
+        assert!(address("[::]:50051").is_ok());
+        for bad in ["50051", ":50051", "example.com:1", "127.0.0.1", "127.0.0.1:70000", "localhost:"] {
+            assert!(address(bad).is_err(), "{bad}");
+        }
+    }
+}
