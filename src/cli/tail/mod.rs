@@ -20,7 +20,7 @@ use crate::grpc::proto::client::{
 /// Print updates as they come in
 ///
 /// Joins a group as a consumer, prints every update it gets and acks it. Without --group it makes up a group of its
-/// own, so that nothing is taken from the handlers.
+/// own that ends with the command, so that nothing is taken from the handlers and nothing is left behind.
 #[derive(Args, Clone, Debug)]
 pub struct TailArgs {
     #[command(flatten)]
@@ -92,6 +92,8 @@ async fn tail(args: TailArgs) -> Result<(), TailError> {
         request: SubscribeRequest {
             bot: args.bot.clone(),
             group,
+            // A group of its own is only for looking on: it keeps nothing from being removed and leaves nothing behind.
+            ephemeral: args.group.is_none(),
             start: Some(match args.start {
                 StartAt::Earliest => Start::StartEarliest(true),
                 StartAt::Latest => Start::StartLatest(true),
