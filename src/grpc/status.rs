@@ -116,6 +116,11 @@ impl From<SubscribeError> for Status {
             SubscribeError::NoRoom { group } => refuse(Code::ResourceExhausted, "JOURNAL_FULL", &error)
                 .with("group", group)
                 .retry_after(RETRY_DELAY),
+            SubscribeError::OtherDurability { group, durable } => {
+                refuse(Code::FailedPrecondition, "OTHER_DURABILITY", &error)
+                    .with("group", group)
+                    .with("durable", durable)
+            }
             SubscribeError::TooManyGroups { limit } => {
                 refuse(Code::ResourceExhausted, "TOO_MANY_GROUPS", &error)
                     .with("limit", limit)

@@ -31,5 +31,6 @@ fn subscription(request: SubscribeRequest) -> Result<Subscription, InvalidField>
         )?,
         start: fields::start(request.start)?,
         held_tokens: fields::held_tokens(&request.held_tokens)?,
+        ephemeral: request.ephemeral,
     })
 }

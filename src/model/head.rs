@@ -11,10 +11,10 @@ use crate::update::KindCode;
 pub struct Sequence(pub u64);
 
 impl Sequence {
-    /// The next position.
+    /// The next position; the last one is its own next.
     #[must_use]
     pub fn next(self) -> Self {
-        Self(self.0 + 1)
+        Self(self.0.saturating_add(1))
     }
 }
 

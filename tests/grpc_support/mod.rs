@@ -11,8 +11,8 @@ use switchboard::grpc::{Bot, ServeError, Settings, serve};
 use switchboard::inspect::Inspector;
 use switchboard::journal::{JournalReader, ReadError, Recovered};
 use switchboard::model::{
-    DeadLetter, Delivery, GroupId, GroupSettings, Head, Opened, Payload, Sequence, Shard, StreamEvent, Token,
-    UnixMillis,
+    DeadLetter, Delivery, GroupId, GroupSettings, Head, KeyHash, Opened, Payload, Sequence, Shard,
+    StreamEvent, Token, UnixMillis,
 };
 use tokio::net::TcpListener;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
@@ -160,7 +160,15 @@ impl Gateway {
 }
 
 pub fn token(sequence: u64) -> Token {
-    Token { journal: 7, group: GroupId(1), generation: 1, boot: 1, sequence: Sequence(sequence), attempt: 1 }
+    Token {
+        journal: 7,
+        group: GroupId(1),
+        generation: 1,
+        boot: 1,
+        sequence: Sequence(sequence),
+        key: KeyHash(1),
+        attempt: 1,
+    }
 }
 
 /// A first delivery of an update with this JSON.

@@ -10,8 +10,8 @@ use crate::driver::{Input, IntakeState};
 use crate::grpc::proto::server::subscribe_response::Event;
 use crate::grpc::streams::{Lifetime, Streams};
 use crate::model::{
-    ConsumerSettings, DrainReason, GroupId, GroupName, GroupSettings, Opened, Payload, Sequence, Shard,
-    UnixMillis,
+    ConsumerSettings, DrainReason, GroupId, GroupName, GroupSettings, KeyHash, Opened, Payload, Sequence,
+    Shard, UnixMillis,
 };
 
 const HOUR: Duration = Duration::from_secs(3_600);
@@ -51,7 +51,15 @@ async fn next(body: &mut ConsumerBody) -> Event {
 }
 
 fn token(sequence: u64) -> Token {
-    Token { journal: 7, group: GroupId(1), generation: 1, boot: 1, sequence: Sequence(sequence), attempt: 1 }
+    Token {
+        journal: 7,
+        group: GroupId(1),
+        generation: 1,
+        boot: 1,
+        sequence: Sequence(sequence),
+        key: KeyHash(1),
+        attempt: 1,
+    }
 }
 
 fn deliveries(sequences: impl IntoIterator<Item = u64>) -> StreamEvent {
