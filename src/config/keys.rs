@@ -155,7 +155,6 @@ pub static KEYS: &[Key] = {
     key("mode", Bot, All, "auto|polling|webhook", "auto", "How updates come in; auto: by webhook where its URL is known, else by polling"),
     key("takeover", Bot, All, SWITCH, "false", "Delete or overwrite a webhook that somebody else has set"),
     key("drop_pending_updates", Bot, FlagOnly, SWITCH, "false", "Drop, at this start, what is pending at Telegram"),
-    key("groups", Bot, NoFlag, "NAMES", "", "Groups that exist before the first update is taken; others are made by their first Subscribe"),
     key("telegram.api_url", Bot, All, "URL", "https://api.telegram.org", "Where the Bot API is"),
     key("telegram.local_api", Bot, All, SWITCH, "false", "The Bot API server runs with --local: webhooks may be on http and on any port"),
     key("telegram.proxy", Bot, NoFlag, "URL", "", "The proxy towards Telegram: http, https, socks5 or socks5h; none for no proxy"),
@@ -169,7 +168,7 @@ pub static KEYS: &[Key] = {
     key("webhook.max_connections", Bot, All, "NUMBER", "100", "Connections that Telegram may use at once, 1 to 100"),
     key("journal.max_bytes", Bot, All, "SIZE", "8GiB", "The most a bot's journal takes on the disk, 64MiB to 1TiB; at the limit Telegram keeps the updates"),
     key("retention.max_age", Bot, All, "DURATION", "24h", "How long settled updates stay for replay"),
-    key("retention.max_bytes", Bot, All, "SIZE", "", "How much of the settled updates stays for replay; not set: half of journal.max_bytes"),
+    key("retention.max_bytes", Bot, All, "SIZE", "", "When the journal uses more, settled updates go earlier, oldest first; not set: half of journal.max_bytes"),
     ]
 };
 

@@ -37,10 +37,10 @@ use status::Reporter;
 pub use api::{Me, WebhookInfo};
 pub use call_error::{CallError, Conflict};
 pub use probe::{Finding, Probe, probe};
-pub use secret::{InvalidSecret, webhook_secret};
+pub use secret::{InvalidSecret, check_secret, webhook_secret};
 pub use settings::{BotToken, InvalidToken, Mode, Settings};
 pub use status::{ActiveMode, Status, StatusReader};
-pub use webhook_url::{InvalidWebhookUrl, check_webhook_url};
+pub use webhook_url::{InvalidWebhookUrl, check_url, check_webhook_url};
 
 /// What an operator must mend before the bot can work.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]

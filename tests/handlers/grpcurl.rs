@@ -45,7 +45,8 @@ async fn the_readmes_grpcurl_commands_list_describe_subscribe_and_ack() {
     };
 
     let services = output(&grpcurl, list).await;
-    for service in ["grpc.health.v1.Health", "switchboard.v1.AdminService", "switchboard.v1.DeliveryService"] {
+    for service in ["grpc.health.v1.Health", "switchboard.v1.AdminService", "switchboard.v1.DeliveryService"]
+    {
         assert!(services.lines().any(|line| line == service), "{services}");
     }
     let described = output(&grpcurl, describe).await;

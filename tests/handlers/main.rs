@@ -41,8 +41,13 @@ async fn handles_acks_nacks_and_reconnects(program: &Path, args: &[PathBuf]) {
 
     rig.telegram_receives(&[(1, "привет"), (2, "a"), (1, "/fail"), (2, "b"), (1, "after"), (3, "🐟")]).await;
     let took = handler.took(7).await;
-    let texts = |key: &str| took[key].iter().map(|(text, attempt)| (text.as_str(), *attempt)).collect::<Vec<_>>();
-    assert_eq!(texts("chat:1"), [("привет", 1), ("/fail", 1), ("/fail", 2), ("after", 1)], "nacked, and in order");
+    let texts =
+        |key: &str| took[key].iter().map(|(text, attempt)| (text.as_str(), *attempt)).collect::<Vec<_>>();
+    assert_eq!(
+        texts("chat:1"),
+        [("привет", 1), ("/fail", 1), ("/fail", 2), ("after", 1)],
+        "nacked, and in order"
+    );
     assert_eq!(texts("chat:2"), [("a", 1), ("b", 1)]);
     assert_eq!(texts("chat:3"), [("🐟", 1)]);
     rig.settled("shop", 6).await;

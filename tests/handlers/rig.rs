@@ -34,15 +34,7 @@ impl Rig {
         command.args(["simulate", "--idle", "--listen", &simulator.to_string()]);
         let simulating = command.stdout(Stdio::null()).kill_on_drop(true).spawn().unwrap();
         let http = reqwest::Client::builder().no_proxy().build().unwrap();
-        let mut rig = Self {
-            directory,
-            simulator,
-            _simulator: simulating,
-            grpc,
-            ops,
-            gateway: None,
-            http,
-        };
+        let mut rig = Self { directory, simulator, _simulator: simulating, grpc, ops, gateway: None, http };
         rig.answers(&format!("http://{simulator}/simulator")).await;
         rig.start_gateway(public).await;
         rig
@@ -98,7 +90,9 @@ impl Rig {
             let text = self.http.get(&url).send().await.ok()?.text().await.ok()?;
             let settled: f64 = text
                 .lines()
-                .filter(|line| line.starts_with("switchboard_updates_settled_total{") && line.contains(&label))
+                .filter(|line| {
+                    line.starts_with("switchboard_updates_settled_total{") && line.contains(&label)
+                })
                 .filter_map(|line| line.rsplit_once(' ')?.1.parse::<f64>().ok())
                 .sum();
             (settled as u64 >= updates).then_some(())
@@ -129,7 +123,8 @@ impl Rig {
 
 fn free_addresses<const N: usize>() -> [SocketAddr; N] {
     // All are held until the last one is found, so that they differ.
-    let held: [TcpListener; N] = std::array::from_fn(|_| TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap());
+    let held: [TcpListener; N] =
+        std::array::from_fn(|_| TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap());
     held.map(|listener| listener.local_addr().unwrap())
 }
 
@@ -147,8 +142,9 @@ impl Handler {
         command.env_remove("SWITCHBOARD_ACCESS_TOKEN").env_remove("SWITCHBOARD_BOT");
         // Loopback is not reached through a proxy, whatever the machine is set up for.
         command.env("no_proxy", "127.0.0.1,localhost").env("NO_PROXY", "127.0.0.1,localhost");
-        let mut child =
-            command.spawn().unwrap_or_else(|error| panic!("{} cannot be started: {error}", program.display()));
+        let mut child = command
+            .spawn()
+            .unwrap_or_else(|error| panic!("{} cannot be started: {error}", program.display()));
         let lines = BufReader::new(child.stdout.take().unwrap()).lines();
         Self { _child: child, lines }
     }

@@ -278,7 +278,8 @@ mod tests {
     use crate::grpc::proto::client::Update;
 
     fn delivery(sequence: i64, update_id: i64, kind: &str) -> Delivery {
-        let json = format!("{{\"update_id\":{update_id},\n\"{kind}\":{{\"simulator_sent_us\":400,\"x\":1}}}}");
+        let json =
+            format!("{{\"update_id\":{update_id},\n\"{kind}\":{{\"simulator_sent_us\":400,\"x\":1}}}}");
         let update = Update { update_id, kind: kind.into(), json, ..Update::default() };
         Delivery { sequence, ordering_key: "chat:1".into(), update: Some(update), ..Delivery::default() }
     }

@@ -231,7 +231,10 @@ mod tests {
     #[test]
     fn a_group_is_complete_if_its_consumers_have_all_ids_between_them_and_none_twice() {
         let whole = |second| {
-            Found::add_up(vec![("a".into(), report(&[(0, 0b0111)])), ("a".into(), report(&[(0, second), (1, 1)]))])
+            Found::add_up(vec![
+                ("a".into(), report(&[(0, 0b0111)])),
+                ("a".into(), report(&[(0, second), (1, 1)])),
+            ])
         };
         assert!(whole(0b1000).proves(5));
         assert!(!whole(0b1000).proves(6), "one is missing");

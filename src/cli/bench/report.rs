@@ -154,7 +154,10 @@ impl Report {
         }
         if let Some(restart) = &self.restart {
             let seconds = restart.seconds_to_first_delivery;
-            table.row("restart, first delivery", format!("{seconds:.3} s with {} unsettled", restart.unsettled));
+            table.row(
+                "restart, first delivery",
+                format!("{seconds:.3} s with {} unsettled", restart.unsettled),
+            );
         }
         if let Some(backlog) = &self.backlog {
             backlog.rows(&mut table);
@@ -202,7 +205,8 @@ impl Throughput {
                 mib(self.resident_bytes)
             ),
         );
-        let verdict = if self.proved { "every update once in every group, each chat in order" } else { "FAILED" };
+        let verdict =
+            if self.proved { "every update once in every group, each chat in order" } else { "FAILED" };
         table.row(
             "checked",
             format!(
@@ -232,7 +236,8 @@ impl Backlog {
                 self.cpu_us_per_update_without, self.cpu_us_per_update_with, self.cpu_ratio
             ),
         );
-        table.row("checked", if self.proved { "every update once, in order".into() } else { "FAILED".into() });
+        table
+            .row("checked", if self.proved { "every update once, in order".into() } else { "FAILED".into() });
     }
 }
 

@@ -81,11 +81,7 @@ async fn input_ends() {
     while tokio::io::stdin().read(&mut ignored).await.is_ok_and(|read| read > 0) {}
 }
 
-async fn handle_stream(
-    mut client: Client,
-    args: &HandlerArgs,
-    backoff: &mut Backoff,
-) -> Result<(), Status> {
+async fn handle_stream(mut client: Client, args: &HandlerArgs, backoff: &mut Backoff) -> Result<(), Status> {
     let request = SubscribeRequest {
         group: args.group.clone(),
         consumer_id: args.consumer_id.clone(),
@@ -142,7 +138,8 @@ async fn ack_all(mut client: Client, group: String, mut tokens: mpsc::UnboundedR
 fn say(what: What) {
     let did = Did { at_us: clock::unix_micros(), what };
     let mut out = std::io::stdout().lock();
-    let said = serde_json::to_writer(&mut out, &did).is_ok() && out.write_all(b"\n").is_ok() && out.flush().is_ok();
+    let said =
+        serde_json::to_writer(&mut out, &did).is_ok() && out.write_all(b"\n").is_ok() && out.flush().is_ok();
     if !said {
         // The parent is gone, and with it the demo.
         std::process::exit(1);

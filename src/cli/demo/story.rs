@@ -105,7 +105,9 @@ impl Story {
                     verdict.broken.push(format!("{update_id} came twice, though {} lives", last.consumer));
                 }
             } else if place < last.place {
-                verdict.broken.push(format!("{update_id} came after {}, a later one of its chat", last.update_id));
+                verdict
+                    .broken
+                    .push(format!("{update_id} came after {}, a later one of its chat", last.update_id));
             } else if !last.handled {
                 verdict.broken.push(format!("{update_id} came before {} was handled", last.update_id));
             }
@@ -167,7 +169,8 @@ mod tests {
 
     #[test]
     fn a_later_one_before_the_earlier_is_handled_breaks_the_order() {
-        let overlapping = story(&[(1, "a", '+', 10), (2, "b", '+', 11), (3, "a", '-', 10), (4, "b", '-', 11)]);
+        let overlapping =
+            story(&[(1, "a", '+', 10), (2, "b", '+', 11), (3, "a", '-', 10), (4, "b", '-', 11)]);
         assert_eq!(overlapping.verdict("g", &[10, 11]).broken, ["11 came before 10 was handled"]);
         let swapped = story(&[(1, "a", '+', 11), (2, "a", '-', 11), (3, "a", '+', 10), (4, "a", '-', 10)]);
         assert_eq!(swapped.verdict("g", &[10, 11]).broken, ["10 came after 11, a later one of its chat"]);
@@ -175,8 +178,13 @@ mod tests {
 
     #[test]
     fn a_repeat_is_right_only_after_its_handler_died() {
-        let mut story =
-            story(&[(1, "a", '+', 10), (5, "b", '+', 10), (6, "b", '-', 10), (7, "b", '+', 11), (8, "b", '-', 11)]);
+        let mut story = story(&[
+            (1, "a", '+', 10),
+            (5, "b", '+', 10),
+            (6, "b", '-', 10),
+            (7, "b", '+', 11),
+            (8, "b", '-', 11),
+        ]);
         assert_eq!(story.verdict("g", &[10, 11]).broken, ["10 came twice, though a lives"]);
         story.killed("a", 3);
         let verdict = story.verdict("g", &[10, 11]);

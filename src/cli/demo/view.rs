@@ -73,7 +73,9 @@ impl View {
                 let before = std::mem::replace(&mut cell.owner, consumer.to_owned());
                 cell.in_hand = Some(*update_id);
                 if *attempt > 1 {
-                    let news = format!("update {update_id} of {key} came again: {before} had it, now {consumer} has");
+                    let news = format!(
+                        "update {update_id} of {key} came again: {before} had it, now {consumer} has"
+                    );
                     self.tell(seconds, &news);
                 }
             }
