@@ -1,10 +1,17 @@
 //! The commands.
 
+pub mod bench;
 pub mod check;
+pub(crate) mod client;
+mod clock;
+pub mod demo;
 mod exit;
+mod processes;
 pub mod restore;
 pub mod serve;
 pub mod simulate;
+mod simulation;
+pub mod tail;
 
 use std::ffi::OsString;
 use std::process::ExitCode;
@@ -28,21 +35,26 @@ enum Command {
     /// Run the gateway (this is what happens without a command)
     #[command(after_help = EXIT_CODES)]
     Serve(serve::ServeArgs),
+    Demo(demo::DemoArgs),
+    Simulate(simulate::SimulateArgs),
+    Tail(tail::TailArgs),
     /// Show the configuration as it holds, and try the token, the ports and the disk
     #[command(after_help = EXIT_CODES)]
     Check(check::CheckArgs),
-    /// Run a local Bot API server that stands in for Telegram
-    Simulate(simulate::SimulateArgs),
     /// Make a bot's journal from a backup
     Restore(restore::RestoreArgs),
+    Bench(bench::BenchArgs),
 }
 
 async fn run(command: Command) -> ExitCode {
     match command {
         Command::Serve(args) => serve::run(args).await,
         Command::Check(args) => check::run(args).await,
-        Command::Simulate(args) => simulate::run(args).await,
         Command::Restore(args) => restore::run(args).await,
+        Command::Demo(args) => demo::run(args).await,
+        Command::Simulate(args) => simulate::run(args).await,
+        Command::Tail(args) => tail::run(args).await,
+        Command::Bench(args) => bench::run(args).await,
     }
 }
 
