@@ -1,9 +1,18 @@
 //! The commands.
 
+pub mod backup;
+pub mod bench;
 pub mod check;
+pub(crate) mod client;
+mod clock;
+pub mod demo;
 mod exit;
+mod processes;
 pub mod restore;
 pub mod serve;
+pub mod simulate;
+mod simulation;
+pub mod tail;
 
 use std::ffi::OsString;
 use std::process::ExitCode;
@@ -30,6 +39,16 @@ enum Command {
     /// Show the configuration as it holds, and try the token, the ports and the disk
     #[command(after_help = EXIT_CODES)]
     Check(check::CheckArgs),
+    /// See it work, without a token: a simulated Telegram, a gateway and handlers in two groups
+    Demo(demo::DemoArgs),
+    /// Run a simulated Telegram to develop and test against
+    Simulate(simulate::SimulateArgs),
+    /// Print a group's updates as they come
+    Tail(tail::TailArgs),
+    /// Measure this machine: throughput, latency, what the gateway takes
+    Bench(bench::BenchArgs),
+    /// Copy a bot's journal while the gateway goes on
+    Backup(backup::BackupArgs),
     /// Make a bot's journal from a backup
     Restore(restore::RestoreArgs),
 }
@@ -38,6 +57,11 @@ async fn run(command: Command) -> ExitCode {
     match command {
         Command::Serve(args) => serve::run(args).await,
         Command::Check(args) => check::run(args).await,
+        Command::Demo(args) => demo::run(args).await,
+        Command::Simulate(args) => simulate::run(args).await,
+        Command::Tail(args) => tail::run(args).await,
+        Command::Bench(args) => bench::run(args).await,
+        Command::Backup(args) => backup::run(args).await,
         Command::Restore(args) => restore::run(args).await,
     }
 }
