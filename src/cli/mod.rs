@@ -41,7 +41,7 @@ enum Command {
     Check(check::CheckArgs),
     /// See it work, without a token: a simulated Telegram, a gateway and handlers in two groups
     Demo(demo::DemoArgs),
-    /// Run a simulated Telegram to develop and test against
+    /// Run a local Bot API server that stands in for Telegram
     Simulate(simulate::SimulateArgs),
     /// Print a group's updates as they come
     Tail(tail::TailArgs),

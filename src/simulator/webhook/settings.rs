@@ -196,7 +196,8 @@ mod tests {
 
     #[test]
     fn a_certificate_has_at_most_three_mebibytes() {
-        let args = Args { certificate_bytes: Some(MAX_CERTIFICATE_BYTES + 1), ..Args::default() };
+        let mut args = Args::default();
+        args.certificate_bytes = Some(MAX_CERTIFICATE_BYTES + 1);
         let refused = Settings::from_args("https://x.example", &args).unwrap_err();
         assert_eq!(refused, "Bad Request: certificate size is too big (3145729 bytes)");
     }
