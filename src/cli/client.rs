@@ -11,11 +11,16 @@ use tonic::service::interceptor::InterceptedService;
 use tonic::transport::{Channel, Endpoint};
 use tonic::{Code, Request, Status};
 
+use crate::config::Environment;
+use crate::grpc::proto::client::admin_service_client::AdminServiceClient;
 use crate::grpc::proto::client::delivery_service_client::DeliveryServiceClient;
 use crate::grpc::proto::client::{AckRequest, SettleCode, SettleResult};
 
 /// The service's client, with the access token on every call.
 pub(crate) type Client = DeliveryServiceClient<InterceptedService<Channel, Access>>;
+
+/// The admin service's client, with the access token on every call.
+pub(crate) type AdminClient = AdminServiceClient<InterceptedService<Channel, Access>>;
 
 /// Where the gateway is and how to get in.
 #[derive(Args, Clone, Debug)]
@@ -60,13 +65,19 @@ impl ConnectArgs {
         client(&self.address, token.as_deref())
     }
 
+    /// The same for the service that looks into the gateway.
+    pub(crate) fn admin_client(&self) -> Result<AdminClient, ConnectError> {
+        let (channel, access) = connection(&self.address, self.access_token()?.as_deref())?;
+        Ok(AdminServiceClient::with_interceptor(channel, access))
+    }
+
     fn access_token(&self) -> Result<Option<String>, ConnectError> {
-        let from_environment = std::env::var_os("SWITCHBOARD_ACCESS_TOKEN_FILE").map(PathBuf::from);
+        let environment = Environment::of_process();
         let file = match &self.access_token_file {
             Some(file) => Some(file.clone()),
-            None => match std::env::var("SWITCHBOARD_ACCESS_TOKEN") {
-                Ok(token) if !token.is_empty() => return Ok(Some(token)),
-                _ => from_environment,
+            None => match environment.get("SWITCHBOARD_ACCESS_TOKEN") {
+                Some(token) => return Ok(Some(token.to_owned())),
+                None => environment.get("SWITCHBOARD_ACCESS_TOKEN_FILE").map(PathBuf::from),
             },
         };
         let Some(file) = file else { return Ok(None) };
@@ -79,6 +90,11 @@ impl ConnectArgs {
 
 /// A client for the gateway at `address`, with or without an access token.
 pub(crate) fn client(address: &str, token: Option<&str>) -> Result<Client, ConnectError> {
+    let (channel, access) = connection(address, token)?;
+    Ok(DeliveryServiceClient::with_interceptor(channel, access).max_decoding_message_size(MAX_MESSAGE_BYTES))
+}
+
+fn connection(address: &str, token: Option<&str>) -> Result<(Channel, Access), ConnectError> {
     let wrong = |reason: String| ConnectError::Address { address: address.to_owned(), reason };
     if address.starts_with("https://") {
         return Err(wrong("this command speaks plain HTTP/2 only".into()));
@@ -106,8 +122,7 @@ pub(crate) fn client(address: &str, token: Option<&str>) -> Result<Client, Conne
             Some(header)
         }
     };
-    Ok(DeliveryServiceClient::with_interceptor(channel, Access(header))
-        .max_decoding_message_size(MAX_MESSAGE_BYTES))
+    Ok((channel, Access(header)))
 }
 
 /// Puts the access token on a call.

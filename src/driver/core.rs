@@ -145,7 +145,7 @@ impl<R: JournalReader> Core<R> {
                 self.gathering.webhook = Some(url);
                 self.gathering.webhook_replies.push(reply);
             }
-            Input::Committed(result) => self.committed(now, result)?,
+            Input::Committed { result, took } => self.committed(now, result, took)?,
             Input::Shutdown { grace_ms } => self.shut_down(now, grace_ms),
         }
         Ok(())

@@ -1,6 +1,7 @@
 //! How the rest of the gateway talks to a bot's driver.
 
 use std::sync::{Arc, mpsc};
+use std::time::Duration;
 
 use tokio::sync::{mpsc::UnboundedReceiver, mpsc::UnboundedSender, oneshot, watch};
 
@@ -80,7 +81,12 @@ pub enum Input {
         reply: Reply<Result<(), AppendError>>,
     },
     /// The commit in flight has ended; only the commit thread says so.
-    Committed(Result<Usage, CommitError>),
+    Committed {
+        /// How it ended.
+        result: Result<Usage, CommitError>,
+        /// How long it took.
+        took: Duration,
+    },
     /// Take no more updates, tell all streams to drain, and end when nothing is outstanding or `deadline` is over.
     Shutdown {
         /// Milliseconds from now.

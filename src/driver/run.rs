@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use tokio::sync::{oneshot, watch};
 
-use super::clock::{Clock, stalled_ms};
+use super::clock::{Clock, stalled_ms, stopwatch};
 use super::core::{Core, Work};
 use super::handle::{BotHandle, Input, IntakeState};
 use super::settings::Settings;
@@ -84,6 +84,7 @@ pub fn start<J: Journal>(
     let (work, to_do) = mpsc::channel::<Work>();
     thread::Builder::new().name(format!("commit-{bot}")).spawn(move || {
         while let Ok(work) = to_do.recv() {
+            let started = stopwatch();
             let result = match work {
                 Work::Commit(batch) => {
                     let result = journal.commit(&batch);
@@ -93,7 +94,7 @@ pub fn start<J: Journal>(
                 }
                 Work::Probe => journal.usage(),
             };
-            if sender.send(Input::Committed(result)).is_err() {
+            if sender.send(Input::Committed { result, took: started.elapsed() }).is_err() {
                 break;
             }
         }
