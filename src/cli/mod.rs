@@ -1,9 +1,6 @@
 //! The commands.
 
-<<<<<<< HEAD
-=======
 pub mod backup;
->>>>>>> config
 pub mod bench;
 pub mod check;
 pub(crate) mod client;
@@ -39,14 +36,9 @@ enum Command {
     /// Run the gateway (this is what happens without a command)
     #[command(after_help = EXIT_CODES)]
     Serve(serve::ServeArgs),
-    Demo(demo::DemoArgs),
-    Simulate(simulate::SimulateArgs),
-    Tail(tail::TailArgs),
     /// Show the configuration as it holds, and try the token, the ports and the disk
     #[command(after_help = EXIT_CODES)]
     Check(check::CheckArgs),
-<<<<<<< HEAD
-=======
     /// See it work, without a token: a simulated Telegram, a gateway and handlers in two groups
     Demo(demo::DemoArgs),
     /// Run a local Bot API server that stands in for Telegram
@@ -57,29 +49,20 @@ enum Command {
     Bench(bench::BenchArgs),
     /// Copy a bot's journal while the gateway goes on
     Backup(backup::BackupArgs),
->>>>>>> config
     /// Make a bot's journal from a backup
     Restore(restore::RestoreArgs),
-    Bench(bench::BenchArgs),
 }
 
 async fn run(command: Command) -> ExitCode {
     match command {
         Command::Serve(args) => serve::run(args).await,
         Command::Check(args) => check::run(args).await,
-<<<<<<< HEAD
-=======
         Command::Demo(args) => demo::run(args).await,
         Command::Simulate(args) => simulate::run(args).await,
         Command::Tail(args) => tail::run(args).await,
         Command::Bench(args) => bench::run(args).await,
         Command::Backup(args) => backup::run(args).await,
->>>>>>> config
         Command::Restore(args) => restore::run(args).await,
-        Command::Demo(args) => demo::run(args).await,
-        Command::Simulate(args) => simulate::run(args).await,
-        Command::Tail(args) => tail::run(args).await,
-        Command::Bench(args) => bench::run(args).await,
     }
 }
 

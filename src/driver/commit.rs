@@ -11,9 +11,7 @@ use super::handle::{AppendError, Appended, PauseReason, Reply, SettleError, Subs
 use super::ids::IdChanges;
 use crate::dispatch::{Change, GroupStart, Record, StreamId};
 use crate::journal::{CommitError, JournalReader, ReadError, Room, Usage};
-use crate::model::{
-    Batch, GroupRecord, Head, Now, Opened, Sequence, Start, StoredUpdate, UnixMillis,
-};
+use crate::model::{Batch, GroupRecord, Head, Now, Opened, Sequence, Start, StoredUpdate, UnixMillis};
 
 /// After a refused settlement the next commit waits this long.
 const REFUSED_PAUSE_MS: u64 = 250;
@@ -42,8 +40,7 @@ impl<R: JournalReader> Core<R> {
         self.write_records(&waiting.records, &mut batch);
         batch.cursors = self.groups.moved_cursors(&self.dispatcher);
         let batch = Arc::new(batch);
-        self.in_flight =
-            Some(InFlight { batch: Arc::clone(&batch), ids, appends, waiting });
+        self.in_flight = Some(InFlight { batch: Arc::clone(&batch), ids, appends, waiting });
         Ok(batch)
     }
 
