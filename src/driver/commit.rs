@@ -147,6 +147,7 @@ impl<R: JournalReader> Core<R> {
         &mut self,
         now: Now,
         result: Result<Usage, CommitError>,
+        took: Duration,
     ) -> Result<(), CommitError> {
         if std::mem::take(&mut self.probing) {
             self.note_usage(now, result?);
