@@ -191,6 +191,7 @@ impl<R: JournalReader> Core<R> {
             self.note_usage(now, usage);
         }
         let batch = Arc::unwrap_or_clone(flight.batch);
+        self.flowing = !batch.updates.is_empty();
         self.ids.apply(&flight.ids);
         self.groups.written(&batch.cursors);
         let mut heads = Vec::with_capacity(batch.updates.len());

@@ -1,11 +1,9 @@
 //! How the rest of the gateway talks to a bot's driver.
 
 use std::sync::{Arc, mpsc};
-use std::time::Duration;
 
 use tokio::sync::{mpsc::UnboundedReceiver, mpsc::UnboundedSender, oneshot, watch};
 
-use crate::journal::{CommitError, Usage};
 use crate::model::{
     ConsumerSettings, GroupName, KeyHash, Opened, Payload, Quarantined, SettledResult, Settlement, Start,
     StreamEvent, Token, UnixMillis,
@@ -79,13 +77,6 @@ pub enum Input {
         url: Box<str>,
         /// After the commit.
         reply: Reply<Result<(), AppendError>>,
-    },
-    /// The commit in flight has ended; only the commit thread says so.
-    Committed {
-        /// How it ended.
-        result: Result<Usage, CommitError>,
-        /// How long it took.
-        took: Duration,
     },
     /// Take no more updates, tell all streams to drain, and end when nothing is outstanding or `deadline` is over.
     Shutdown {
