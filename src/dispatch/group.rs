@@ -6,7 +6,7 @@ use super::assignment::{Claim, Owners, assign};
 use super::command::{Change, Command, Ended, Record, StreamId};
 use super::failures::Jitter;
 use super::hash::NumberMap;
-use super::keys::Keys;
+use super::keys::{Key, Keys};
 use super::members::{Member, MemberId, Presence};
 use super::outstanding::{Held, Outstanding, Phase, Timer, Undo};
 use super::progress::{Open, Settled};
@@ -151,17 +151,20 @@ impl Group {
         self.outstanding.insert(head.sequence, held);
     }
 
-    /// Puts a key into the ready lists if it has something to deliver.
-    pub(super) fn list(&mut self, hash: KeyHash) {
+    /// Whether the key has something that a consumer with credit could get now.
+    pub(super) fn is_deliverable(&self, key: &Key) -> bool {
         let waiting = |sequence| {
             self.outstanding.held.get(&sequence).is_some_and(|held| matches!(held.phase, Phase::Waiting))
         };
-        let Some(key) = self.keys.get_mut(hash) else { return };
-        let deliverable = key.held.map_or(!key.queue.is_empty(), waiting);
-        if !deliverable || key.listed {
+        key.held.map_or(!key.queue.is_empty(), waiting)
+    }
+
+    /// Puts a key into the ready lists if it has something to deliver.
+    pub(super) fn list(&mut self, hash: KeyHash) {
+        if !self.keys.get(hash).is_some_and(|key| !key.listed && self.is_deliverable(key)) {
             return;
         }
-        key.listed = true;
+        self.keys.open(hash).listed = true;
         let shard = hash.shard();
         self.keys.shard_mut(shard).ready.push_back(hash);
         self.list_shard(shard);
@@ -279,7 +282,8 @@ impl Group {
         }
         for (id, (gained, lost)) in changes {
             let Some(member) = self.members.get_mut(&id) else { continue };
-            member.shards = member.shards + gained.len() - lost.len();
+            // Otherwise shards that go to and fro would pile up with a consumer that has no credit.
+            member.ready.retain(|shard| self.owners[usize::from(shard.number())] == Some(id));
             if let Some(stream) = member.stream() {
                 let generation = self.assignments;
                 self.commands.push_back(Command::Assign { stream, gained, lost, generation });

@@ -18,9 +18,7 @@ pub(super) struct Member {
     pub(super) consumer_id: Box<str>,
     pub(super) settings: ConsumerSettings,
     pub(super) presence: Presence,
-    /// How many shards it owns.
-    pub(super) shards: usize,
-    /// Shards of its own that may have something ready, in turn. May name shards that have moved: those are skipped.
+    /// Those of its shards that may have something ready, in turn.
     pub(super) ready: VecDeque<Shard>,
     /// Deliveries that count against its credit.
     pub(super) charged: u32,
@@ -51,7 +49,6 @@ impl Member {
             consumer_id: consumer_id.into(),
             settings,
             presence: Presence::Open(stream),
-            shards: 0,
             ready: VecDeque::new(),
             charged: 0,
             charged_bytes: 0,

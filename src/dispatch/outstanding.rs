@@ -130,7 +130,7 @@ pub(super) enum Timer {
 pub(super) struct Outstanding {
     pub(super) held: NumberMap<Sequence, Held>,
     /// Exactly the deadlines of outstanding updates, the ends of backoffs, and the graces of lost members.
-    timers: BTreeSet<(Monotonic, Timer)>,
+    pub(super) timers: BTreeSet<(Monotonic, Timer)>,
     /// How many are in [`Phase::Outstanding`] or [`Phase::Settling`].
     pub(super) leased: usize,
     /// How many are in [`Phase::Ending`] or [`Phase::Backoff`].

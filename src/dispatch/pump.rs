@@ -12,11 +12,13 @@ use crate::model::{KeyHash, Now, Sequence};
 pub(super) const MAX_BACKING_OFF: usize = 4096;
 
 /// The next update of a key.
-struct Next {
-    sequence: Sequence,
-    size: u32,
-    fresh: bool,
-    alone: bool,
+pub(super) struct Next {
+    pub(super) sequence: Sequence,
+    pub(super) size: u32,
+    /// Whether it does not hold its key yet.
+    pub(super) fresh: bool,
+    /// Whether nothing else may be out beside it.
+    pub(super) alone: bool,
 }
 
 impl Group {
@@ -41,11 +43,7 @@ impl Group {
                 break;
             }
             let Some(shard) = member.ready.pop_front() else { break };
-            let owned = self.owners[usize::from(shard.number())] == Some(id);
             let state = self.keys.shard_mut(shard);
-            if !owned || !state.listed {
-                continue;
-            }
             state.listed = false;
             let Some(hash) = state.ready.pop_front() else { continue };
             match self.next_of(hash) {
@@ -92,7 +90,7 @@ impl Group {
         }
     }
 
-    fn next_of(&self, hash: KeyHash) -> Option<Next> {
+    pub(super) fn next_of(&self, hash: KeyHash) -> Option<Next> {
         let key = self.keys.get(hash)?;
         let Some(sequence) = key.held else {
             let &(sequence, size) = key.queue.front()?;
