@@ -1,6 +1,6 @@
 //! One group: its backlog, its consumers, and what is out to them.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 
 use super::assignment::{Claim, Owners, assign};
 use super::command::{Change, Command, Ended, Record, StreamId};
@@ -67,8 +67,8 @@ pub(super) struct Group {
     pub(super) outstanding: Outstanding,
     /// Attempt records from the journal whose updates are not in the window yet.
     pub(super) recovered: NumberMap<Sequence, AttemptRecord>,
-    /// Updates that expire by age: out of the window, their records not durable yet.
-    pub(super) expiring: HashSet<Sequence>,
+    /// Updates that were never delivered and expire by age, with their keys; their records are not durable yet.
+    pub(super) expiring: NumberMap<Sequence, KeyHash>,
     pub(super) members: BTreeMap<MemberId, Member>,
     pub(super) by_consumer: HashMap<Box<str>, MemberId>,
     pub(super) owners: Box<Owners>,
@@ -94,7 +94,7 @@ impl Group {
             backlog: Backlog::new(start.tail, if behind.is_some() { usize::from(SHARDS) } else { 0 }),
             outstanding: Outstanding::default(),
             recovered: start.attempts.into_iter().collect(),
-            expiring: HashSet::new(),
+            expiring: NumberMap::default(),
             members: BTreeMap::new(),
             by_consumer: HashMap::new(),
             owners: Box::new([None; SHARDS as usize]),
@@ -109,9 +109,7 @@ impl Group {
 
     /// Whether an update is this group's business and not settled.
     pub(super) fn concerns(&self, head: &Head) -> bool {
-        head.sequence >= self.record.start
-            && !self.settled.contains(head.sequence)
-            && !self.expiring.contains(&head.sequence)
+        head.sequence >= self.record.start && !self.settled.contains(head.sequence)
     }
 
     /// Takes an update into the window.
@@ -156,7 +154,8 @@ impl Group {
         let waiting = |sequence| {
             self.outstanding.held.get(&sequence).is_some_and(|held| matches!(held.phase, Phase::Waiting))
         };
-        key.held.map_or(!key.queue.is_empty(), waiting)
+        let lives = |(sequence, _): &(Sequence, u32)| !self.expiring.contains_key(sequence);
+        key.held.map_or(key.queue.front().is_some_and(lives), waiting)
     }
 
     /// Puts a key into the ready lists if it has something to deliver.

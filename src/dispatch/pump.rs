@@ -94,6 +94,9 @@ impl Group {
         let key = self.keys.get(hash)?;
         let Some(sequence) = key.held else {
             let &(sequence, size) = key.queue.front()?;
+            if self.expiring.contains_key(&sequence) {
+                return None;
+            }
             return Some(Next { sequence, size, fresh: true, alone: false });
         };
         let held = self.outstanding.held.get(&sequence)?;

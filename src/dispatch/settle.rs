@@ -33,7 +33,7 @@ impl Group {
         if token.generation != self.record.generation {
             return Located::Gone(SettledResult::Superseded);
         }
-        if self.settled.contains(sequence) || self.expiring.contains(&sequence) {
+        if self.settled.contains(sequence) || self.expiring.contains_key(&sequence) {
             return Located::Gone(SettledResult::AlreadySettled);
         }
         if sequence > self.backlog.tail || token.boot > self.identity.boot {
@@ -228,7 +228,8 @@ impl Group {
         match &record.change {
             Change::Settled { .. } => {
                 self.settled.insert(sequence);
-                if self.expiring.remove(&sequence) {
+                if let Some(hash) = self.expiring.remove(&sequence) {
+                    self.expired(hash, sequence);
                     return;
                 }
                 self.discharge(now, sequence);
@@ -258,7 +259,7 @@ impl Group {
     /// A record could not be made durable.
     pub(super) fn refused(&mut self, now: Now, record: Record) {
         let sequence = record.sequence;
-        if self.expiring.contains(&sequence) {
+        if self.expiring.contains_key(&sequence) {
             self.emit_record(sequence, record.change);
             return;
         }

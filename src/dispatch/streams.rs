@@ -8,7 +8,9 @@ use super::group::Group;
 use super::members::{Member, MemberId, Presence};
 use super::outstanding::{Phase, Undo};
 use super::settle::Located;
-use crate::model::{ConsumerSettings, FailureKind, Head, Now, Sequence, SettledAs, StreamEnd, Token};
+use crate::model::{
+    ConsumerSettings, FailureKind, Head, KeyHash, Now, Sequence, SettledAs, StreamEnd, Token,
+};
 
 impl Group {
     /// A consumer opens a stream. Returns those of the tokens it says to hold that are leased to it from now on;
@@ -247,17 +249,25 @@ impl Group {
             }
             return idle;
         }
-        if let Some(key) = self.keys.get_mut(head.key)
+        // It keeps its place until that is durable, so that nothing overtakes it should it come back after a crash.
+        if self.expiring.insert(sequence, head.key).is_some() {
+            return false;
+        }
+        self.recovered.remove(&sequence);
+        self.emit_expired(sequence);
+        true
+    }
+
+    /// It is durable that an update which was never delivered has expired.
+    pub(super) fn expired(&mut self, hash: KeyHash, sequence: Sequence) {
+        if let Some(key) = self.keys.get_mut(hash)
             && let Some(at) = key.queue.iter().position(|(queued, _)| *queued == sequence)
         {
             key.queue.remove(at);
-            self.unload(head.key, sequence);
-            self.keys.close_if_gone(head.key);
+            self.unload(hash, sequence);
+            self.list(hash);
+            self.keys.close_if_gone(hash);
         }
-        self.recovered.remove(&sequence);
-        self.expiring.insert(sequence);
-        self.emit_expired(sequence);
-        true
     }
 
     fn emit_expired(&mut self, sequence: Sequence) {
