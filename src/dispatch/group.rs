@@ -224,7 +224,7 @@ impl Group {
         let state = held.record();
         state.not_before = now.unix.plus(wait_ms);
         let state = Box::new(state.clone());
-        self.outstanding.enter(sequence, Phase::Ending { how, until: now.mono.plus(wait_ms), undo });
+        self.outstanding.enter(sequence, Phase::Ending { until: now.mono.plus(wait_ms), undo });
         self.emit_record(sequence, Change::Ended { how, state });
     }
 

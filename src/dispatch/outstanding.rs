@@ -2,7 +2,6 @@
 
 use std::collections::BTreeSet;
 
-use super::command::Ended;
 use super::hash::NumberMap;
 use super::members::MemberId;
 use crate::model::{AttemptRecord, KeyHash, Monotonic, Now, Sequence, SettledAs, UnixMillis};
@@ -44,7 +43,7 @@ pub(super) enum Phase {
     /// A settlement has been accepted and waits for its commit.
     Settling { how: SettledAs, undo: Undo },
     /// Its delivery has ended, which waits for its commit; then it backs off until the time.
-    Ending { how: Ended, until: Monotonic, undo: Undo },
+    Ending { until: Monotonic, undo: Undo },
     /// Waits for the time, which is among the timers.
     Backoff { until: Monotonic },
     /// To be delivered as soon as its shard's owner can take it.

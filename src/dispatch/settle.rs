@@ -241,9 +241,13 @@ impl Group {
                 self.list(held.key);
                 self.keys.close_if_gone(held.key);
             }
-            Change::Ended { .. } => {
+            Change::Ended { state, .. } => {
                 let Some(held) = self.outstanding.held.get(&sequence) else { return };
                 let Phase::Ending { until, .. } = held.phase else { return };
+                if held.state.as_ref() != Some(state) {
+                    // The delivery was leased again after this, and that lease has ended too: its own record counts.
+                    return;
+                }
                 let key = held.key;
                 self.discharge(now, sequence);
                 if until > now.mono {
@@ -266,7 +270,7 @@ impl Group {
         let Some(held) = self.outstanding.held.get_mut(&sequence) else { return };
         let same = match (&held.phase, &record.change) {
             (Phase::Settling { how, .. }, Change::Settled { how: recorded, .. }) => how == recorded,
-            (Phase::Ending { how, .. }, Change::Ended { how: recorded, .. }) => how == recorded,
+            (Phase::Ending { .. }, Change::Ended { state, .. }) => held.state.as_ref() == Some(state),
             _ => false,
         };
         if !same {
