@@ -55,8 +55,8 @@ pub(super) enum Phase {
 pub(super) enum Undo {
     /// The handler is told so: it is outstanding again, as it was.
     Lease { deadline: Monotonic, state: Option<Box<AttemptRecord>> },
-    /// It was settled late: it goes back to where ended deliveries are.
-    Lapsed,
+    /// It was settled late: it waits again for the rest of its backoff, as it was.
+    Lapsed { until: Monotonic, state: Option<Box<AttemptRecord>> },
     /// It was the gateway's own doing: it must be recorded all the same.
     Again,
 }
@@ -78,6 +78,15 @@ impl Held {
             nacked: false,
             state: None,
         }
+    }
+
+    /// How to undo a late settlement of it.
+    pub(super) fn lapsed(&self, now: Now) -> Undo {
+        let until = match self.phase {
+            Phase::Ending { until, .. } | Phase::Backoff { until } => until,
+            Phase::Outstanding { .. } | Phase::Settling { .. } | Phase::Waiting => now.mono,
+        };
+        Undo::Lapsed { until, state: self.state.clone() }
     }
 
     /// What to do now that its commit was refused; from then on it is recorded again and again.

@@ -151,10 +151,14 @@ impl Group {
         let Some(held) = self.outstanding.held.get_mut(&sequence) else { return SettledResult::Unknown };
         let mut lease_end = None;
         match settlement {
-            Settlement::Ack => self.begin_settling(now, sequence, SettledAs::Acked, Undo::Lapsed),
+            Settlement::Ack => {
+                let undo = held.lapsed(now);
+                self.begin_settling(now, sequence, SettledAs::Acked, undo);
+            }
             Settlement::Reject { reason } => {
+                let undo = held.lapsed(now);
                 self.fail(now, sequence, FailureKind::Rejected, reason);
-                self.begin_settling(now, sequence, SettledAs::Rejected, Undo::Lapsed);
+                self.begin_settling(now, sequence, SettledAs::Rejected, undo);
             }
             Settlement::Nack { .. } if held.nacked => return SettledResult::AlreadySettled,
             Settlement::Nack { delay_ms, reason, .. } => {
@@ -284,7 +288,11 @@ impl Group {
                 let deadline = deadline.max(now.mono.plus(MIN_LEASE_MS));
                 self.outstanding.enter(sequence, Phase::Outstanding { deadline });
             }
-            Undo::Lapsed => self.begin_ending(now, sequence, Ended::Expired, 0, Undo::Again),
+            Undo::Lapsed { until, state } => {
+                held.state = state;
+                // The end of its delivery may not be durable yet.
+                self.begin_ending(now, sequence, Ended::Expired, until.since(now.mono), Undo::Again);
+            }
             Undo::Again => self.emit_record(sequence, record.change),
         }
     }
