@@ -82,11 +82,14 @@ impl Held {
 
     /// How to undo a late settlement of it.
     pub(super) fn lapsed(&self, now: Now) -> Undo {
-        let until = match self.phase {
+        Undo::Lapsed { until: self.backs_off_until(now), state: self.state.clone() }
+    }
+
+    pub(super) fn backs_off_until(&self, now: Now) -> Monotonic {
+        match self.phase {
             Phase::Ending { until, .. } | Phase::Backoff { until } => until,
             Phase::Outstanding { .. } | Phase::Settling { .. } | Phase::Waiting => now.mono,
-        };
-        Undo::Lapsed { until, state: self.state.clone() }
+        }
     }
 
     /// What to do now that its commit was refused; from then on it is recorded again and again.

@@ -161,19 +161,9 @@ impl Group {
                 self.begin_settling(now, sequence, SettledAs::Rejected, undo);
             }
             Settlement::Nack { .. } if held.nacked => return SettledResult::AlreadySettled,
-            Settlement::Nack { delay_ms, reason, .. } => {
+            Settlement::Nack { outcome, delay_ms, reason } => {
                 held.nacked = true;
-                let failures = held.failures();
-                if let Some(last) = held.record().history.last_mut()
-                    && !reason.is_empty()
-                {
-                    last.reason = reason.clone();
-                }
-                let wait = match delay_ms {
-                    Some(delay) => (*delay).min(MAX_NACK_DELAY_MS),
-                    None => backoff_ms(&self.record.settings, failures, &mut self.jitter),
-                };
-                self.begin_ending(now, sequence, Ended::Nacked, wait, Undo::Again);
+                self.nack_lapsed(now, sequence, *outcome, *delay_ms, reason);
             }
             Settlement::Extend { duration_ms } => {
                 let lease_ms = duration_ms.unwrap_or(held.lease_ms.max(MIN_LEASE_MS));
@@ -184,6 +174,37 @@ impl Group {
             }
         }
         SettledResult::AppliedLate { deadline: lease_end }
+    }
+
+    /// A late nack: what it says is taken, but an attempt fails only once.
+    fn nack_lapsed(
+        &mut self,
+        now: Now,
+        sequence: Sequence,
+        outcome: Outcome,
+        delay_ms: Option<u64>,
+        reason: &str,
+    ) {
+        let Some(held) = self.outstanding.held.get_mut(&sequence) else { return };
+        let rest_ms = held.backs_off_until(now).since(now.mono);
+        let attempt = held.attempt;
+        let last = held.state.as_mut().and_then(|state| state.history.last_mut());
+        let (how, wait) = match (last.filter(|last| last.attempt == attempt), outcome) {
+            (Some(failure), _) => {
+                if !reason.is_empty() {
+                    failure.reason = reason.into();
+                }
+                (Ended::Nacked, delay_ms.unwrap_or(rest_ms))
+            }
+            (None, Outcome::Released) => (Ended::Released, delay_ms.unwrap_or(rest_ms)),
+            (None, Outcome::Failed) => {
+                // It was lost together with others, or with the gateway: this is the first word about it.
+                self.fail(now, sequence, FailureKind::Nacked, reason);
+                self.back_off_or_bury(now, sequence, Ended::Nacked, delay_ms, Undo::Again);
+                return;
+            }
+        };
+        self.begin_ending(now, sequence, how, wait.min(MAX_NACK_DELAY_MS), Undo::Again);
     }
 
     /// Adds a failure to a held update's record.
