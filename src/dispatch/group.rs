@@ -243,6 +243,9 @@ impl Group {
 
     /// Makes a held update outstanding with a member, from now on.
     pub(super) fn lease(&mut self, now: Now, sequence: Sequence, id: MemberId, lease_ms: u64) {
+        if self.outstanding.held.get(&sequence).is_some_and(|held| held.member != id) {
+            self.discharge(now, sequence);
+        }
         let Some(held) = self.outstanding.held.get_mut(&sequence) else { return };
         held.delivered = now.mono;
         held.lease_ms = lease_ms;
