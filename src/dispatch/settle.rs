@@ -148,6 +148,7 @@ impl Group {
     }
 
     fn settle_lapsed(&mut self, now: Now, sequence: Sequence, settlement: &Settlement) -> SettledResult {
+        let max_lease_ms = self.record.settings.max_lease_ms;
         let Some(held) = self.outstanding.held.get_mut(&sequence) else { return SettledResult::Unknown };
         let mut lease_end = None;
         match settlement {
@@ -166,7 +167,8 @@ impl Group {
                 self.nack_lapsed(now, sequence, *outcome, *delay_ms, reason);
             }
             Settlement::Extend { duration_ms } => {
-                let lease_ms = duration_ms.unwrap_or(held.lease_ms.max(MIN_LEASE_MS));
+                let longest = max_lease_ms.max(held.lease_ms).max(MIN_LEASE_MS);
+                let lease_ms = duration_ms.unwrap_or(held.lease_ms).clamp(MIN_LEASE_MS, longest);
                 let member = held.member;
                 self.lease(now, sequence, member, lease_ms);
                 let deadline = now.mono.plus(lease_ms);
