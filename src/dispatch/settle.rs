@@ -104,13 +104,18 @@ impl Group {
     pub(super) fn settle(&mut self, now: Now, token: &Token, settlement: &Settlement) -> SettledResult {
         match self.locate(now, token) {
             Located::Gone(result) => result,
-            Located::Live => self.settle_live(now, token.sequence, settlement),
-            Located::Lapsed => self.settle_lapsed(now, token.sequence, settlement),
+            Located::Live => {
+                self.note_sign_of_life(token.sequence);
+                self.settle_live(now, token.sequence, settlement)
+            }
+            Located::Lapsed => {
+                self.note_sign_of_life(token.sequence);
+                self.settle_lapsed(now, token.sequence, settlement)
+            }
         }
     }
 
     fn settle_live(&mut self, now: Now, sequence: Sequence, settlement: &Settlement) -> SettledResult {
-        self.note_sign_of_life(sequence);
         let max_lease_ms = self.record.settings.max_lease_ms;
         let Some(held) = self.outstanding.held.get_mut(&sequence) else { return SettledResult::Unknown };
         let Phase::Outstanding { deadline } = held.phase else { return SettledResult::Unknown };
