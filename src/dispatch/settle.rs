@@ -26,8 +26,8 @@ impl Group {
     /// Finds out what a token of this journal and group names. A delivery of the boot before this one that was not
     /// handed out again is taken over.
     ///
-    /// Only that one boot: an update may have been handed out in a boot in between without a trace, if that was
-    /// killed before anything else was recorded of it.
+    /// That is known only of a delivery whose end was not recorded: once it was, the update may have been handed out
+    /// again without a trace. And only of that one boot, since one in between may have done so, too.
     pub(super) fn locate(&mut self, now: Now, token: &Token) -> Located {
         let sequence = token.sequence;
         if token.generation != self.record.generation {
@@ -41,7 +41,7 @@ impl Group {
         }
         if let Some(held) = self.outstanding.held.get_mut(&sequence) {
             let previous_boot = token.boot + 1 == self.identity.boot;
-            if held.boot == 0 && previous_boot && token.attempt >= held.attempt {
+            if held.boot == 0 && previous_boot && token.attempt > held.attempt {
                 held.boot = token.boot;
                 held.attempt = token.attempt;
             }
@@ -66,7 +66,7 @@ impl Group {
     /// Takes over a delivery of the boot before this one, of which nothing was recorded since.
     fn adopt(&mut self, now: Now, token: &Token) -> bool {
         let recorded = self.recovered.get(&token.sequence).map_or(0, |state| state.attempt);
-        if token.attempt < recorded {
+        if token.attempt <= recorded {
             return false;
         }
         let key = self.keys.open(token.key);
