@@ -5,6 +5,7 @@ use super::failures::LOSSES_BEFORE_ALONE;
 use super::group::Group;
 use super::members::{MemberId, Presence};
 use super::outstanding::{Held, Phase};
+use super::settle::MAX_NACK_DELAY_MS;
 use crate::model::{KeyHash, Now, Sequence};
 
 /// While so many updates of a group back off, no key that is not held yet is opened: an outage of what is behind the
@@ -51,6 +52,7 @@ impl Group {
                     self.unlist(hash);
                     self.keys.close_if_gone(hash);
                 }
+                Some(next) if !next.fresh && self.backs_off_still(now, &next) => self.unlist(hash),
                 Some(next) if next.fresh && self.outstanding.backing_off >= MAX_BACKING_OFF => {
                     // Stays listed, so that it is parked once.
                     self.parked.push(hash);
@@ -71,6 +73,20 @@ impl Group {
             self.list_shard(shard);
         }
         handouts
+    }
+
+    /// Whether the update was recovered from the journal while it backs off: then it goes on doing so.
+    fn backs_off_still(&mut self, now: Now, next: &Next) -> bool {
+        let Some(held) = self.outstanding.held.get(&next.sequence).filter(|held| held.boot == 0) else {
+            return false;
+        };
+        let rest_ms = held.state.as_ref().map_or(0, |state| state.not_before.since(now.unix));
+        if rest_ms > 0 {
+            // A wall clock that was set back shall not make it wait for longer than anything may.
+            let until = now.mono.plus(rest_ms.min(MAX_NACK_DELAY_MS));
+            self.outstanding.enter(next.sequence, Phase::Backoff { until });
+        }
+        rest_ms > 0
     }
 
     fn unlist(&mut self, hash: KeyHash) {

@@ -10,7 +10,7 @@ use crate::model::{
 };
 
 /// The longest wait that a nack can ask for.
-const MAX_NACK_DELAY_MS: u64 = 3_600_000;
+pub(super) const MAX_NACK_DELAY_MS: u64 = 3_600_000;
 
 /// What a token names now.
 pub(super) enum Located {
