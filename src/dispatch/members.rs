@@ -26,6 +26,8 @@ pub(super) struct Member {
     pub(super) charged_bytes: u64,
     /// The update that is out to it alone, if there is one: nothing else is delivered meanwhile.
     pub(super) alone: Option<Sequence>,
+    /// What the loss of its stream says; meaningless while it has one.
+    pub(super) loss: Loss,
     /// Leases that expired since its last settlement.
     expiries: u32,
 }
@@ -43,6 +45,17 @@ pub(super) enum Presence {
     Leaving(Option<StreamId>),
 }
 
+/// What the loss of a stream says about a delivery that was out on it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Loss {
+    /// It was the only one: it may be what killed its handler.
+    Sole,
+    /// There were several: one of them may be to blame, or none.
+    Shared,
+    /// Nothing: the stream was about to end anyway.
+    Announced,
+}
+
 impl Member {
     pub(super) fn new(consumer_id: &str, settings: ConsumerSettings, stream: StreamId) -> Self {
         Self {
@@ -53,6 +66,7 @@ impl Member {
             charged: 0,
             charged_bytes: 0,
             alone: None,
+            loss: Loss::Shared,
             expiries: 0,
         }
     }

@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use super::command::{Command, Ended, StreamId};
 use super::failures::LOSSES_BEFORE_ALONE;
 use super::group::Group;
-use super::members::{Member, MemberId, Presence};
+use super::members::{Loss, Member, MemberId, Presence};
 use super::outstanding::{Phase, Undo};
 use super::settle::Located;
 use crate::model::{
@@ -46,7 +46,9 @@ impl Group {
         let Some(member) = self.members.get_mut(&id) else { return };
         if let Some(old) = member.stream() {
             self.commands.push_back(Command::Close { stream: old, end: StreamEnd::Replaced });
+            self.note_loss(id);
         }
+        let Some(member) = self.members.get_mut(&id) else { return };
         if let Presence::Lost { until } = member.presence {
             self.outstanding.end_grace(until, id);
         }
@@ -71,11 +73,9 @@ impl Group {
                 kept.push(*token);
             }
         }
-        let lost = self.leased_to(id);
-        let sole = lost.len() == 1;
-        for sequence in lost {
+        for sequence in self.leased_to(id) {
             if !keep.contains(&sequence) {
-                self.lose(now, sequence, sole);
+                self.lose(now, sequence, id);
             }
         }
         kept
@@ -94,12 +94,26 @@ impl Group {
         sequences
     }
 
-    /// A delivery got lost with its consumer. Only if it was alone can it be to blame.
-    fn lose(&mut self, now: Now, sequence: Sequence, sole: bool) {
+    /// Notes, while a member's stream ends, what that says about its deliveries.
+    fn note_loss(&mut self, id: MemberId) {
+        let out = self.leased_to(id).len();
+        let Some(member) = self.members.get_mut(&id) else { return };
+        member.loss = match member.presence {
+            Presence::Draining(_) | Presence::Leaving(_) => Loss::Announced,
+            Presence::Open(_) | Presence::Lost { .. } if out == 1 => Loss::Sole,
+            Presence::Open(_) | Presence::Lost { .. } => Loss::Shared,
+        };
+    }
+
+    /// A delivery got lost with its consumer's stream.
+    fn lose(&mut self, now: Now, sequence: Sequence, id: MemberId) {
+        let loss = self.members.get(&id).map_or(Loss::Shared, |member| member.loss);
         let Some(held) = self.outstanding.held.get_mut(&sequence) else { return };
-        let record = held.record();
-        record.losses = (record.losses + 1).min(LOSSES_BEFORE_ALONE);
-        if sole {
+        if loss != Loss::Announced {
+            let record = held.record();
+            record.losses = (record.losses + 1).min(LOSSES_BEFORE_ALONE);
+        }
+        if loss == Loss::Sole {
             self.fail(now, sequence, FailureKind::Lost, "");
             self.back_off_or_bury(now, sequence, Ended::Lost, None, Undo::Again);
         } else {
@@ -125,11 +139,13 @@ impl Group {
         else {
             return;
         };
-        if member.presence == Presence::Leaving(Some(stream)) {
+        let leaving = member.presence == Presence::Leaving(Some(stream));
+        self.note_loss(id);
+        if !leaving {
+            self.start_grace(now, id);
+        } else if let Some(member) = self.members.get_mut(&id) {
             member.presence = Presence::Leaving(None);
             self.close_if_finished(now, id);
-        } else {
-            self.start_grace(now, id);
         }
     }
 
@@ -190,10 +206,8 @@ impl Group {
         if !self.members.get(&id).is_some_and(over) {
             return;
         }
-        let lost = self.leased_to(id);
-        let sole = lost.len() == 1;
-        for sequence in lost {
-            self.lose(now, sequence, sole);
+        for sequence in self.leased_to(id) {
+            self.lose(now, sequence, id);
         }
         self.remove_member(id);
     }
@@ -221,9 +235,7 @@ impl Group {
         let (id, token) = (held.member, self.token(sequence, held));
         let there = self.members.get(&id).and_then(Member::stream);
         let Some(stream) = there else {
-            // Its consumer is gone: that says nothing about the update, unless it was alone there.
-            let sole = self.leased_to(id).len() == 1 && self.members.contains_key(&id);
-            self.lose(now, sequence, sole);
+            self.lose(now, sequence, id);
             return None;
         };
         self.fail(now, sequence, FailureKind::Expired, "");
