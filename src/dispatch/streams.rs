@@ -9,7 +9,7 @@ use super::members::{Loss, Member, MemberId, Presence};
 use super::outstanding::{Phase, Undo};
 use super::settle::Located;
 use crate::model::{
-    ConsumerSettings, FailureKind, Head, KeyHash, Now, Sequence, SettledAs, StreamEnd, Token,
+    ConsumerSettings, FailureKind, Head, KeyHash, Now, Sequence, SettledAs, Shard, StreamEnd, Token,
 };
 
 impl Group {
@@ -55,6 +55,17 @@ impl Group {
         member.presence = Presence::Open(stream);
         member.settings = settings;
         member.note_settlement();
+        self.tell_shards(id, stream);
+    }
+
+    /// Tells a new stream of its consumer's shards: whoever opened it may know nothing of an earlier one.
+    fn tell_shards(&mut self, id: MemberId, stream: StreamId) {
+        let is_owned = |shard: &Shard| self.owners[usize::from(shard.number())] == Some(id);
+        let gained: Vec<_> = Shard::all().filter(is_owned).collect();
+        if !gained.is_empty() {
+            let generation = self.assignments;
+            self.commands.push_back(Command::Assign { stream, gained, lost: Vec::new(), generation });
+        }
     }
 
     fn keep_leases(&mut self, now: Now, id: MemberId, lease_ms: u64, tokens: &[Token]) -> Vec<Token> {
