@@ -143,7 +143,8 @@ impl Group {
                 self.back_off_or_bury(now, sequence, Ended::Nacked, *delay_ms, undo);
             }
             Settlement::Extend { duration_ms } => {
-                let latest = held.delivered.plus(max_lease_ms.max(held.lease_ms));
+                // A refused settlement may have prolonged it beyond.
+                let latest = held.delivered.plus(max_lease_ms.max(held.lease_ms)).max(deadline);
                 let deadline = now.mono.plus(duration_ms.unwrap_or(held.lease_ms)).min(latest);
                 self.outstanding.enter(sequence, Phase::Outstanding { deadline });
                 lease_end = Some((deadline, now.unix.plus(deadline.since(now.mono))));

@@ -15,8 +15,8 @@ use crate::model::{Head, KeyHash, Sequence};
 pub(super) const SHARD_ROOM: usize = 64;
 /// Updates of one key in the window. A key delivers one at a time, so this need only outlast a scan.
 pub(super) const KEY_ROOM: usize = 16;
-/// Heads read at once: some tenths of a millisecond.
-pub(super) const CHUNK: usize = 4096;
+/// Heads read at once: some tenths of a millisecond. Few in tests, so that scans go on over many chunks.
+pub(super) const CHUNK: usize = if cfg!(test) { 64 } else { 4096 };
 
 /// What of the window is still to be read.
 #[derive(Debug, Default)]

@@ -2,6 +2,8 @@
 //! model-based test that drives it at random and judges every command from outside.
 
 mod invariants;
+mod judge;
+mod model;
 mod script;
 mod transcripts;
 mod world;
