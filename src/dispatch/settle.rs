@@ -315,7 +315,12 @@ impl Group {
                 held.nacked = false;
                 // It may have run out meanwhile; its handler shall have time to try again.
                 let deadline = deadline.max(now.mono.plus(MIN_LEASE_MS));
+                let id = held.member;
                 self.outstanding.enter(sequence, Phase::Outstanding { deadline });
+                if !self.members.contains_key(&id) {
+                    // Its consumer was given up meanwhile, when this was not out.
+                    self.lose(now, sequence, id);
+                }
             }
             Undo::Lapsed { until, state } => {
                 held.state = state;
