@@ -40,6 +40,8 @@ pub(super) struct ShardState {
     pub(super) listed: bool,
     /// Updates of its keys in the window, held ones included.
     pub(super) loaded: usize,
+    /// Its keys with `more_from`.
+    pub(super) overflowed: usize,
     /// Where reading this shard goes on; `None` if everything up to the newest update has been read. Updates below it
     /// are in the window, settled, or covered by their key's `more_from`.
     pub(super) behind: Option<Sequence>,

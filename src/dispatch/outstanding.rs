@@ -207,9 +207,14 @@ impl Outstanding {
     /// Moves every deadline, and the graces, by `ms`: the gateway itself stood still for so long.
     pub(super) fn shift_leases(&mut self, ms: u64) {
         for held in self.held.values_mut() {
-            if let Phase::Outstanding { deadline } = &mut held.phase {
-                *deadline = deadline.plus(ms);
-                held.delivered = held.delivered.plus(ms);
+            match &mut held.phase {
+                Phase::Outstanding { deadline }
+                | Phase::Settling { undo: Undo::Lease { deadline, .. }, .. }
+                | Phase::Ending { undo: Undo::Lease { deadline, .. }, .. } => {
+                    *deadline = deadline.plus(ms);
+                    held.delivered = held.delivered.plus(ms);
+                }
+                Phase::Settling { .. } | Phase::Ending { .. } | Phase::Backoff { .. } | Phase::Waiting => {}
             }
         }
         let timers = std::mem::take(&mut self.timers);

@@ -143,7 +143,8 @@ impl Group {
                 self.back_off_or_bury(now, sequence, Ended::Nacked, *delay_ms, undo);
             }
             Settlement::Extend { duration_ms } => {
-                let latest = held.delivered.plus(max_lease_ms.max(held.lease_ms));
+                // A refused settlement may have prolonged it beyond.
+                let latest = held.delivered.plus(max_lease_ms.max(held.lease_ms)).max(deadline);
                 let deadline = now.mono.plus(duration_ms.unwrap_or(held.lease_ms)).min(latest);
                 self.outstanding.enter(sequence, Phase::Outstanding { deadline });
                 lease_end = Some((deadline, now.unix.plus(deadline.since(now.mono))));
@@ -314,7 +315,12 @@ impl Group {
                 held.nacked = false;
                 // It may have run out meanwhile; its handler shall have time to try again.
                 let deadline = deadline.max(now.mono.plus(MIN_LEASE_MS));
+                let id = held.member;
                 self.outstanding.enter(sequence, Phase::Outstanding { deadline });
+                if !self.members.contains_key(&id) {
+                    // Its consumer was given up meanwhile, when this was not out.
+                    self.lose(now, sequence, id);
+                }
             }
             Undo::Lapsed { until, state } => {
                 held.state = state;

@@ -73,9 +73,11 @@ impl Group {
         let mut keep = HashSet::new();
         for token in tokens {
             let ours = match self.locate(now, token) {
-                Located::Live => {
-                    self.outstanding.held.get(&token.sequence).is_some_and(|held| held.member == id)
-                }
+                Located::Live => self
+                    .outstanding
+                    .held
+                    .get(&token.sequence)
+                    .is_some_and(|held| held.member == id || !self.members.contains_key(&held.member)),
                 Located::Lapsed => true,
                 Located::Gone(_) => false,
             };
@@ -117,7 +119,7 @@ impl Group {
     }
 
     /// A delivery got lost with its consumer's stream.
-    fn lose(&mut self, now: Now, sequence: Sequence, id: MemberId) {
+    pub(super) fn lose(&mut self, now: Now, sequence: Sequence, id: MemberId) {
         let loss = self.members.get(&id).map_or(Loss::Shared, |member| member.loss);
         let Some(held) = self.outstanding.held.get_mut(&sequence) else { return };
         if loss != Loss::Announced {

@@ -1,6 +1,6 @@
 //! The part of a group's backlog that is in memory.
 //!
-//! At most [`SHARD_ROOM`] updates of a shard and [`KEY_ROOM`] of a key are in the window, so that neither a stalled
+//! At most about [`SHARD_ROOM`] updates of a shard and [`KEY_ROOM`] of a key are in the window, so that neither a stalled
 //! consumer nor a chat with a long queue takes the room of the others. Each shard has a reading position; what a full
 //! key could not take is left behind it, from the key's own position on. Both are read again, in sequence order, by
 //! *scans*: one at a time, a chunk of heads at a time. A scan serves all shards and keys whose position it passes and
@@ -13,10 +13,14 @@ use crate::model::{Head, KeyHash, Sequence};
 
 /// Updates of one shard in the window; 1,024 times as many in all.
 pub(super) const SHARD_ROOM: usize = 64;
-/// Updates of one key in the window. A key delivers one at a time, so this need only outlast a scan.
-pub(super) const KEY_ROOM: usize = 16;
-/// Heads read at once: some tenths of a millisecond.
-pub(super) const CHUNK: usize = 4096;
+/// Updates of one key in the window. A key delivers one at a time, so this need only outlast a scan. Some chats that
+/// hang leave the others of their shard enough.
+pub(super) const KEY_ROOM: usize = 4;
+/// Keys of a shard that are read on from positions of their own. Beyond that a key takes what room its shard has, so
+/// that what is in memory stays bounded however many chats have long queues.
+pub(super) const SHARD_OVERFLOWS: usize = 32;
+/// Heads read at once: some tenths of a millisecond. Few in tests, so that scans go on over many chunks.
+pub(super) const CHUNK: usize = if cfg!(test) { 64 } else { 4096 };
 
 /// What of the window is still to be read.
 #[derive(Debug, Default)]
@@ -39,6 +43,13 @@ impl Backlog {
     }
 }
 
+/// See [`Group::room_for`].
+enum Room {
+    Free,
+    KeyFull,
+    ShardFull,
+}
+
 #[derive(Clone, Copy, Debug)]
 struct Scan {
     number: u64,
@@ -59,20 +70,30 @@ impl Group {
             if self.keys.shard(shard).behind.is_some() {
                 continue;
             }
-            let full = self.keys.shard(shard).loaded >= SHARD_ROOM;
-            let key = self.keys.get(head.key);
-            let (more, loaded) = key.map_or((false, 0), |key| (key.more_from.is_some(), key.loaded()));
-            if more {
+            if self.keys.get(head.key).is_some_and(|key| key.more_from.is_some()) {
                 continue;
             }
-            if loaded >= KEY_ROOM {
-                self.leave_behind(head.key, head.sequence);
-            } else if full {
-                self.keys.shard_mut(shard).behind = Some(head.sequence);
-                self.backlog.shards_behind += 1;
-            } else {
-                self.load(head);
+            match self.room_for(head) {
+                Room::Free => self.load(head),
+                Room::KeyFull => self.set_more_from(head.key, Some(head.sequence)),
+                Room::ShardFull => {
+                    self.keys.shard_mut(shard).behind = Some(head.sequence);
+                    self.backlog.shards_behind += 1;
+                }
             }
+        }
+    }
+
+    /// Whether there is room in the window for the next update of a shard.
+    fn room_for(&self, head: &Head) -> Room {
+        let shard = self.keys.shard(head.key.shard());
+        let key_is_full = self.keys.get(head.key).is_some_and(|key| key.loaded() >= KEY_ROOM);
+        if key_is_full && shard.overflowed < SHARD_OVERFLOWS {
+            Room::KeyFull
+        } else if shard.loaded >= SHARD_ROOM {
+            Room::ShardFull
+        } else {
+            Room::Free
         }
     }
 
@@ -131,44 +152,41 @@ impl Group {
         }
         let at = head.sequence;
         let shard = head.key.shard();
-        let loaded = match self.keys.get(head.key) {
-            None => 0,
-            Some(key) => {
-                if let Some(more_from) = key.more_from {
-                    if at < more_from || more_from < scan.start || key.full_in_scan == scan.number {
-                        return;
-                    }
-                    if self.keys.shard(shard).behind.is_none_or(|behind| at < behind) {
-                        if key.loaded() < KEY_ROOM {
-                            self.load(head);
-                            self.set_more_from(head.key, Some(at.next()));
-                        } else {
-                            self.leave_behind_in(scan, head.key, at);
-                        }
-                        return;
-                    }
-                    // The key has caught up with its shard, whose position covers the rest.
-                    self.set_more_from(head.key, None);
-                }
-                self.keys.get(head.key).map_or(0, super::keys::Key::loaded)
+        if let Some(key) = self.keys.get(head.key)
+            && let Some(more_from) = key.more_from
+        {
+            if at < more_from || more_from < scan.start || key.full_in_scan == scan.number {
+                return;
             }
-        };
-        let state = self.keys.shard(shard);
-        match state.behind {
-            Some(behind) if at >= behind && behind >= scan.start && state.full_in_scan != scan.number => {
-                if loaded >= KEY_ROOM {
-                    self.leave_behind_in(scan, head.key, at);
-                } else if state.loaded >= SHARD_ROOM {
-                    let state = self.keys.shard_mut(shard);
-                    state.behind = Some(at);
-                    state.full_in_scan = scan.number;
+            if self.keys.shard(shard).behind.is_none_or(|behind| at < behind) {
+                if key.loaded() < KEY_ROOM {
+                    self.load(head);
+                    self.set_more_from(head.key, Some(at.next()));
                 } else {
+                    self.leave_behind(scan, head.key, at);
+                }
+                return;
+            }
+            // The key has caught up with its shard, whose position covers the rest.
+            self.set_more_from(head.key, None);
+        }
+        let state = self.keys.shard(shard);
+        let reads = |behind| at >= behind && behind >= scan.start && state.full_in_scan != scan.number;
+        if state.behind.is_some_and(reads) {
+            match self.room_for(head) {
+                Room::Free => {
                     self.load(head);
                     self.keys.shard_mut(shard).behind = Some(at.next());
                 }
+                Room::KeyFull => self.leave_behind(scan, head.key, at),
+                Room::ShardFull => {
+                    let state = self.keys.shard_mut(shard);
+                    state.behind = Some(at);
+                    state.full_in_scan = scan.number;
+                }
             }
-            _ => self.keys.close_if_gone(head.key),
         }
+        self.keys.close_if_gone(head.key);
     }
 
     /// Moves everybody who was served to where the scan came to.
@@ -197,25 +215,24 @@ impl Group {
         }
     }
 
-    fn leave_behind_in(&mut self, scan: Scan, key: KeyHash, at: Sequence) {
-        self.leave_behind(key, at);
-        self.keys.open(key).full_in_scan = scan.number;
-    }
-
-    fn leave_behind(&mut self, key: KeyHash, at: Sequence) {
+    /// The key has run full; this scan passes it from here on.
+    fn leave_behind(&mut self, scan: Scan, key: KeyHash, at: Sequence) {
         self.set_more_from(key, Some(at));
+        self.keys.open(key).full_in_scan = scan.number;
     }
 
     /// The only place that changes a key's `more_from`.
     fn set_more_from(&mut self, hash: KeyHash, more_from: Option<Sequence>) {
-        let key = self.keys.open(hash);
-        if let Some(before) = std::mem::replace(&mut key.more_from, more_from) {
+        let before = std::mem::replace(&mut self.keys.open(hash).more_from, more_from);
+        let overflowed = &mut self.keys.shard_mut(hash.shard()).overflowed;
+        *overflowed = *overflowed + usize::from(more_from.is_some()) - usize::from(before.is_some());
+        if let Some(before) = before {
             self.backlog.overflowed.remove(&(before, hash));
             self.backlog.wanting.remove(&(before, hash));
         }
         if let Some(at) = more_from {
             self.backlog.overflowed.insert((at, hash));
-            if key.loaded() <= KEY_ROOM / 2 {
+            if self.keys.get(hash).is_some_and(|key| key.loaded() <= KEY_ROOM / 2) {
                 self.backlog.wanting.insert((at, hash));
             }
         }

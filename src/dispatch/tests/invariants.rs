@@ -8,7 +8,7 @@ use crate::dispatch::group::Group;
 use crate::dispatch::members::Presence;
 use crate::dispatch::outstanding::Phase;
 use crate::dispatch::pump::MAX_BACKING_OFF;
-use crate::dispatch::window::KEY_ROOM;
+use crate::dispatch::window::{KEY_ROOM, SHARD_OVERFLOWS, SHARD_ROOM};
 use crate::model::{Head, KeyHash, Sequence, Shard};
 
 pub(super) fn check(world: &World) {
@@ -73,7 +73,7 @@ fn check_keys(group: &Group) {
             all.is_sorted() && all.iter().collect::<HashSet<_>>().len() == all.len(),
             "{hash:?}: {key:?}"
         );
-        assert!(key.loaded() <= KEY_ROOM);
+        assert!(key.loaded() <= SHARD_ROOM);
         assert!(!key.is_gone(), "{hash:?} was not closed");
         *loaded.entry(hash.shard()).or_default() += key.loaded();
         assert_eq!(ready.remove(&hash).unwrap_or(0), usize::from(key.listed), "{hash:?}: {key:?}");
@@ -89,6 +89,9 @@ fn check_keys(group: &Group) {
     for shard in Shard::all() {
         let state = group.keys.shard(shard);
         assert_eq!(state.loaded, loaded.get(&shard).copied().unwrap_or(0), "{shard:?}");
+        assert_eq!(state.overflowed, overflowed.get(&shard).copied().unwrap_or(0), "{shard:?}");
+        assert!(state.overflowed <= SHARD_OVERFLOWS);
+        assert!(state.loaded <= SHARD_ROOM + SHARD_OVERFLOWS * KEY_ROOM, "{shard:?}: {}", state.loaded);
         shards_behind += usize::from(state.behind.is_some());
     }
     assert_eq!(shards_behind, group.backlog.shards_behind);
