@@ -12,6 +12,7 @@ use tokio::process::{Child, Command};
 
 use super::clock;
 use super::simulation::TOKEN;
+use crate::config::Environment;
 
 /// Why a process of the set could not be had.
 #[derive(Debug, Error)]
@@ -78,7 +79,8 @@ pub(crate) fn own_command(name: &'static str) -> Result<Command, ProcessError> {
     let mut command = Command::new(program);
     command.kill_on_drop(true).stdin(Stdio::null());
     // Only what the parent sets counts, not what the shell it was started from is set up for.
-    command.env_clear().envs(KEPT.iter().filter_map(|name| Some((name, std::env::var_os(name)?))));
+    let environment = Environment::of_process();
+    command.env_clear().envs(KEPT.iter().filter_map(|name| Some((name, environment.get(name)?))));
     Ok(command)
 }
 

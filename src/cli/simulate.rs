@@ -166,3 +166,52 @@ async fn interrupted() -> std::io::Result<()> {
         _ = terminated.recv() => Ok(()),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+
+    #[derive(Parser)]
+    struct Command {
+        #[command(flatten)]
+        args: SimulateArgs,
+    }
+
+    fn configured(line: &str) -> Result<SimulatorConfig, String> {
+        let words = std::iter::once("simulate").chain(line.split_whitespace());
+        let command = Command::try_parse_from(words).map_err(|error| error.to_string())?;
+        config(command.args)
+    }
+
+    #[test]
+    fn generated_traffic_is_the_default_and_idle_turns_it_off() {
+        let Some(Source::Generated(traffic)) = configured("").unwrap().source else { panic!("no traffic") };
+        assert_eq!(traffic, Traffic::default());
+        assert!(configured("--idle").unwrap().source.is_none());
+        let line = "--rate 0 --chats 7 --total 9 --size 300 --seed 5 --timestamps";
+        let Some(Source::Generated(traffic)) = configured(line).unwrap().source else { panic!("no traffic") };
+        let wanted = Traffic { rate: 0.0, chats: 7, total: Some(9), size: 300, seed: 5, timestamps: true };
+        assert_eq!(traffic, wanted);
+    }
+
+    #[test]
+    fn recorded_updates_come_as_fast_as_they_are_taken_unless_a_rate_is_given() {
+        let file = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/updates/updates.jsonl");
+        for (rate, flag) in [(0.0, ""), (5.0, "--rate 5")] {
+            let source = configured(&format!("--updates {file} {flag}")).unwrap().source;
+            assert!(matches!(source, Some(Source::Replayed { rate: found, .. }) if found == rate));
+        }
+    }
+
+    #[test]
+    fn wrong_values_are_refused_with_what_would_be_right() {
+        let refused = |line: &str| configured(line).unwrap_err();
+        assert!(refused("--rate=-1").contains("0 or more"));
+        assert!(refused("--chats 0").contains("at least 1"));
+        assert!(refused("--fault 404").contains("latency=MS"));
+        assert!(refused("--updates /nowhere.jsonl").contains("cannot read /nowhere.jsonl"));
+        assert!(refused("--updates x --total 5").contains("cannot be used with"));
+    }
+}

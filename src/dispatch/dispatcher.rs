@@ -28,7 +28,7 @@ pub struct HeadsWanted {
 #[derive(Debug)]
 pub struct Dispatcher {
     identity: Identity,
-    groups: BTreeMap<GroupId, Group>,
+    pub(super) groups: BTreeMap<GroupId, Group>,
     streams: HashMap<StreamId, GroupId>,
     /// Groups in which something happened since the last poll.
     touched: BTreeSet<GroupId>,

@@ -1,12 +1,12 @@
 //! One group: its backlog, its consumers, and what is out to them.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 
 use super::assignment::{Claim, Owners, assign};
 use super::command::{Change, Command, Ended, Record, StreamId};
 use super::failures::Jitter;
 use super::hash::NumberMap;
-use super::keys::Keys;
+use super::keys::{Key, Keys};
 use super::members::{Member, MemberId, Presence};
 use super::outstanding::{Held, Outstanding, Phase, Timer, Undo};
 use super::progress::{Open, Settled};
@@ -67,8 +67,8 @@ pub(super) struct Group {
     pub(super) outstanding: Outstanding,
     /// Attempt records from the journal whose updates are not in the window yet.
     pub(super) recovered: NumberMap<Sequence, AttemptRecord>,
-    /// Updates that expire by age: out of the window, their records not durable yet.
-    pub(super) expiring: HashSet<Sequence>,
+    /// Updates that were never delivered and expire by age, with their keys; their records are not durable yet.
+    pub(super) expiring: NumberMap<Sequence, KeyHash>,
     pub(super) members: BTreeMap<MemberId, Member>,
     pub(super) by_consumer: HashMap<Box<str>, MemberId>,
     pub(super) owners: Box<Owners>,
@@ -94,7 +94,7 @@ impl Group {
             backlog: Backlog::new(start.tail, if behind.is_some() { usize::from(SHARDS) } else { 0 }),
             outstanding: Outstanding::default(),
             recovered: start.attempts.into_iter().collect(),
-            expiring: HashSet::new(),
+            expiring: NumberMap::default(),
             members: BTreeMap::new(),
             by_consumer: HashMap::new(),
             owners: Box::new([None; SHARDS as usize]),
@@ -109,9 +109,7 @@ impl Group {
 
     /// Whether an update is this group's business and not settled.
     pub(super) fn concerns(&self, head: &Head) -> bool {
-        head.sequence >= self.record.start
-            && !self.settled.contains(head.sequence)
-            && !self.expiring.contains(&head.sequence)
+        head.sequence >= self.record.start && !self.settled.contains(head.sequence)
     }
 
     /// Takes an update into the window.
@@ -151,17 +149,21 @@ impl Group {
         self.outstanding.insert(head.sequence, held);
     }
 
-    /// Puts a key into the ready lists if it has something to deliver.
-    pub(super) fn list(&mut self, hash: KeyHash) {
+    /// Whether the key has something that a consumer with credit could get now.
+    pub(super) fn is_deliverable(&self, key: &Key) -> bool {
         let waiting = |sequence| {
             self.outstanding.held.get(&sequence).is_some_and(|held| matches!(held.phase, Phase::Waiting))
         };
-        let Some(key) = self.keys.get_mut(hash) else { return };
-        let deliverable = key.held.map_or(!key.queue.is_empty(), waiting);
-        if !deliverable || key.listed {
+        let lives = |(sequence, _): &(Sequence, u32)| !self.expiring.contains_key(sequence);
+        key.held.map_or(key.queue.front().is_some_and(lives), waiting)
+    }
+
+    /// Puts a key into the ready lists if it has something to deliver.
+    pub(super) fn list(&mut self, hash: KeyHash) {
+        if !self.keys.get(hash).is_some_and(|key| !key.listed && self.is_deliverable(key)) {
             return;
         }
-        key.listed = true;
+        self.keys.open(hash).listed = true;
         let shard = hash.shard();
         self.keys.shard_mut(shard).ready.push_back(hash);
         self.list_shard(shard);
@@ -222,7 +224,7 @@ impl Group {
         let state = held.record();
         state.not_before = now.unix.plus(wait_ms);
         let state = Box::new(state.clone());
-        self.outstanding.enter(sequence, Phase::Ending { how, until: now.mono.plus(wait_ms), undo });
+        self.outstanding.enter(sequence, Phase::Ending { until: now.mono.plus(wait_ms), undo });
         self.emit_record(sequence, Change::Ended { how, state });
     }
 
@@ -241,6 +243,9 @@ impl Group {
 
     /// Makes a held update outstanding with a member, from now on.
     pub(super) fn lease(&mut self, now: Now, sequence: Sequence, id: MemberId, lease_ms: u64) {
+        if self.outstanding.held.get(&sequence).is_some_and(|held| held.member != id) {
+            self.discharge(now, sequence);
+        }
         let Some(held) = self.outstanding.held.get_mut(&sequence) else { return };
         held.delivered = now.mono;
         held.lease_ms = lease_ms;
@@ -279,7 +284,8 @@ impl Group {
         }
         for (id, (gained, lost)) in changes {
             let Some(member) = self.members.get_mut(&id) else { continue };
-            member.shards = member.shards + gained.len() - lost.len();
+            // Otherwise shards that go to and fro would pile up with a consumer that has no credit.
+            member.ready.retain(|shard| self.owners[usize::from(shard.number())] == Some(id));
             if let Some(stream) = member.stream() {
                 let generation = self.assignments;
                 self.commands.push_back(Command::Assign { stream, gained, lost, generation });

@@ -26,7 +26,7 @@ impl Key {
         self.queue.len() + usize::from(self.held.is_some())
     }
 
-    fn is_gone(&self) -> bool {
+    pub(super) fn is_gone(&self) -> bool {
         self.queue.is_empty() && self.held.is_none() && self.more_from.is_none() && !self.listed
     }
 }
@@ -90,6 +90,11 @@ impl Keys {
 
     pub(super) fn shards_mut(&mut self) -> impl Iterator<Item = &mut ShardState> {
         self.shards.iter_mut()
+    }
+
+    #[cfg(test)]
+    pub(super) fn iter(&self) -> impl Iterator<Item = (KeyHash, &Key)> {
+        self.keys.iter().map(|(hash, key)| (*hash, key))
     }
 
     pub(super) fn shards(&self) -> impl Iterator<Item = &ShardState> {

@@ -18,9 +18,7 @@ pub(super) struct Member {
     pub(super) consumer_id: Box<str>,
     pub(super) settings: ConsumerSettings,
     pub(super) presence: Presence,
-    /// How many shards it owns.
-    pub(super) shards: usize,
-    /// Shards of its own that may have something ready, in turn. May name shards that have moved: those are skipped.
+    /// Those of its shards that may have something ready, in turn.
     pub(super) ready: VecDeque<Shard>,
     /// Deliveries that count against its credit.
     pub(super) charged: u32,
@@ -28,6 +26,8 @@ pub(super) struct Member {
     pub(super) charged_bytes: u64,
     /// The update that is out to it alone, if there is one: nothing else is delivered meanwhile.
     pub(super) alone: Option<Sequence>,
+    /// What the loss of its stream says; meaningless while it has one.
+    pub(super) loss: Loss,
     /// Leases that expired since its last settlement.
     expiries: u32,
 }
@@ -45,17 +45,28 @@ pub(super) enum Presence {
     Leaving(Option<StreamId>),
 }
 
+/// What the loss of a stream says about a delivery that was out on it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Loss {
+    /// It was the only one: it may be what killed its handler.
+    Sole,
+    /// There were several: one of them may be to blame, or none.
+    Shared,
+    /// Nothing: the stream was about to end anyway.
+    Announced,
+}
+
 impl Member {
     pub(super) fn new(consumer_id: &str, settings: ConsumerSettings, stream: StreamId) -> Self {
         Self {
             consumer_id: consumer_id.into(),
             settings,
             presence: Presence::Open(stream),
-            shards: 0,
             ready: VecDeque::new(),
             charged: 0,
             charged_bytes: 0,
             alone: None,
+            loss: Loss::Shared,
             expiries: 0,
         }
     }

@@ -2,7 +2,6 @@
 
 use std::collections::BTreeSet;
 
-use super::command::Ended;
 use super::hash::NumberMap;
 use super::members::MemberId;
 use crate::model::{AttemptRecord, KeyHash, Monotonic, Now, Sequence, SettledAs, UnixMillis};
@@ -44,7 +43,7 @@ pub(super) enum Phase {
     /// A settlement has been accepted and waits for its commit.
     Settling { how: SettledAs, undo: Undo },
     /// Its delivery has ended, which waits for its commit; then it backs off until the time.
-    Ending { how: Ended, until: Monotonic, undo: Undo },
+    Ending { until: Monotonic, undo: Undo },
     /// Waits for the time, which is among the timers.
     Backoff { until: Monotonic },
     /// To be delivered as soon as its shard's owner can take it.
@@ -56,8 +55,8 @@ pub(super) enum Phase {
 pub(super) enum Undo {
     /// The handler is told so: it is outstanding again, as it was.
     Lease { deadline: Monotonic, state: Option<Box<AttemptRecord>> },
-    /// It was settled late: it goes back to where ended deliveries are.
-    Lapsed,
+    /// It was settled late: it waits again for the rest of its backoff, as it was.
+    Lapsed { until: Monotonic, state: Option<Box<AttemptRecord>> },
     /// It was the gateway's own doing: it must be recorded all the same.
     Again,
 }
@@ -78,6 +77,18 @@ impl Held {
             first_delivered: now.unix,
             nacked: false,
             state: None,
+        }
+    }
+
+    /// How to undo a late settlement of it.
+    pub(super) fn lapsed(&self, now: Now) -> Undo {
+        Undo::Lapsed { until: self.backs_off_until(now), state: self.state.clone() }
+    }
+
+    pub(super) fn backs_off_until(&self, now: Now) -> Monotonic {
+        match self.phase {
+            Phase::Ending { until, .. } | Phase::Backoff { until } => until,
+            Phase::Outstanding { .. } | Phase::Settling { .. } | Phase::Waiting => now.mono,
         }
     }
 
@@ -130,7 +141,7 @@ pub(super) enum Timer {
 pub(super) struct Outstanding {
     pub(super) held: NumberMap<Sequence, Held>,
     /// Exactly the deadlines of outstanding updates, the ends of backoffs, and the graces of lost members.
-    timers: BTreeSet<(Monotonic, Timer)>,
+    pub(super) timers: BTreeSet<(Monotonic, Timer)>,
     /// How many are in [`Phase::Outstanding`] or [`Phase::Settling`].
     pub(super) leased: usize,
     /// How many are in [`Phase::Ending`] or [`Phase::Backoff`].

@@ -5,6 +5,7 @@ use super::failures::LOSSES_BEFORE_ALONE;
 use super::group::Group;
 use super::members::{MemberId, Presence};
 use super::outstanding::{Held, Phase};
+use super::settle::MAX_NACK_DELAY_MS;
 use crate::model::{KeyHash, Now, Sequence};
 
 /// While so many updates of a group back off, no key that is not held yet is opened: an outage of what is behind the
@@ -12,11 +13,13 @@ use crate::model::{KeyHash, Now, Sequence};
 pub(super) const MAX_BACKING_OFF: usize = 4096;
 
 /// The next update of a key.
-struct Next {
-    sequence: Sequence,
-    size: u32,
-    fresh: bool,
-    alone: bool,
+pub(super) struct Next {
+    pub(super) sequence: Sequence,
+    pub(super) size: u32,
+    /// Whether it does not hold its key yet.
+    pub(super) fresh: bool,
+    /// Whether nothing else may be out beside it.
+    pub(super) alone: bool,
 }
 
 impl Group {
@@ -41,11 +44,7 @@ impl Group {
                 break;
             }
             let Some(shard) = member.ready.pop_front() else { break };
-            let owned = self.owners[usize::from(shard.number())] == Some(id);
             let state = self.keys.shard_mut(shard);
-            if !owned || !state.listed {
-                continue;
-            }
             state.listed = false;
             let Some(hash) = state.ready.pop_front() else { continue };
             match self.next_of(hash) {
@@ -53,6 +52,7 @@ impl Group {
                     self.unlist(hash);
                     self.keys.close_if_gone(hash);
                 }
+                Some(next) if !next.fresh && self.backs_off_still(now, &next) => self.unlist(hash),
                 Some(next) if next.fresh && self.outstanding.backing_off >= MAX_BACKING_OFF => {
                     // Stays listed, so that it is parked once.
                     self.parked.push(hash);
@@ -75,6 +75,20 @@ impl Group {
         handouts
     }
 
+    /// Whether the update was recovered from the journal while it backs off: then it goes on doing so.
+    fn backs_off_still(&mut self, now: Now, next: &Next) -> bool {
+        let Some(held) = self.outstanding.held.get(&next.sequence).filter(|held| held.boot == 0) else {
+            return false;
+        };
+        let rest_ms = held.state.as_ref().map_or(0, |state| state.not_before.since(now.unix));
+        if rest_ms > 0 {
+            // A wall clock that was set back shall not make it wait for longer than anything may.
+            let until = now.mono.plus(rest_ms.min(MAX_NACK_DELAY_MS));
+            self.outstanding.enter(next.sequence, Phase::Backoff { until });
+        }
+        rest_ms > 0
+    }
+
     fn unlist(&mut self, hash: KeyHash) {
         if let Some(key) = self.keys.get_mut(hash) {
             key.listed = false;
@@ -92,10 +106,13 @@ impl Group {
         }
     }
 
-    fn next_of(&self, hash: KeyHash) -> Option<Next> {
+    pub(super) fn next_of(&self, hash: KeyHash) -> Option<Next> {
         let key = self.keys.get(hash)?;
         let Some(sequence) = key.held else {
             let &(sequence, size) = key.queue.front()?;
+            if self.expiring.contains_key(&sequence) {
+                return None;
+            }
             return Some(Next { sequence, size, fresh: true, alone: false });
         };
         let held = self.outstanding.held.get(&sequence)?;

@@ -10,7 +10,7 @@ use crate::model::{
 };
 
 /// The longest wait that a nack can ask for.
-const MAX_NACK_DELAY_MS: u64 = 3_600_000;
+pub(super) const MAX_NACK_DELAY_MS: u64 = 3_600_000;
 
 /// What a token names now.
 pub(super) enum Located {
@@ -26,14 +26,14 @@ impl Group {
     /// Finds out what a token of this journal and group names. A delivery of the boot before this one that was not
     /// handed out again is taken over.
     ///
-    /// Only that one boot: an update may have been handed out in a boot in between without a trace, if that was
-    /// killed before anything else was recorded of it.
+    /// That is known only of a delivery whose end was not recorded: once it was, the update may have been handed out
+    /// again without a trace. And only of that one boot, since one in between may have done so, too.
     pub(super) fn locate(&mut self, now: Now, token: &Token) -> Located {
         let sequence = token.sequence;
         if token.generation != self.record.generation {
             return Located::Gone(SettledResult::Superseded);
         }
-        if self.settled.contains(sequence) || self.expiring.contains(&sequence) {
+        if self.settled.contains(sequence) || self.expiring.contains_key(&sequence) {
             return Located::Gone(SettledResult::AlreadySettled);
         }
         if sequence > self.backlog.tail || token.boot > self.identity.boot {
@@ -41,7 +41,7 @@ impl Group {
         }
         if let Some(held) = self.outstanding.held.get_mut(&sequence) {
             let previous_boot = token.boot + 1 == self.identity.boot;
-            if held.boot == 0 && previous_boot && token.attempt >= held.attempt {
+            if held.boot == 0 && previous_boot && token.attempt > held.attempt {
                 held.boot = token.boot;
                 held.attempt = token.attempt;
             }
@@ -66,7 +66,7 @@ impl Group {
     /// Takes over a delivery of the boot before this one, of which nothing was recorded since.
     fn adopt(&mut self, now: Now, token: &Token) -> bool {
         let recorded = self.recovered.get(&token.sequence).map_or(0, |state| state.attempt);
-        if token.attempt < recorded {
+        if token.attempt <= recorded {
             return false;
         }
         let key = self.keys.open(token.key);
@@ -104,13 +104,18 @@ impl Group {
     pub(super) fn settle(&mut self, now: Now, token: &Token, settlement: &Settlement) -> SettledResult {
         match self.locate(now, token) {
             Located::Gone(result) => result,
-            Located::Live => self.settle_live(now, token.sequence, settlement),
-            Located::Lapsed => self.settle_lapsed(now, token.sequence, settlement),
+            Located::Live => {
+                self.note_sign_of_life(token.sequence);
+                self.settle_live(now, token.sequence, settlement)
+            }
+            Located::Lapsed => {
+                self.note_sign_of_life(token.sequence);
+                self.settle_lapsed(now, token.sequence, settlement)
+            }
         }
     }
 
     fn settle_live(&mut self, now: Now, sequence: Sequence, settlement: &Settlement) -> SettledResult {
-        self.note_sign_of_life(sequence);
         let max_lease_ms = self.record.settings.max_lease_ms;
         let Some(held) = self.outstanding.held.get_mut(&sequence) else { return SettledResult::Unknown };
         let Phase::Outstanding { deadline } = held.phase else { return SettledResult::Unknown };
@@ -148,31 +153,27 @@ impl Group {
     }
 
     fn settle_lapsed(&mut self, now: Now, sequence: Sequence, settlement: &Settlement) -> SettledResult {
+        let max_lease_ms = self.record.settings.max_lease_ms;
         let Some(held) = self.outstanding.held.get_mut(&sequence) else { return SettledResult::Unknown };
         let mut lease_end = None;
         match settlement {
-            Settlement::Ack => self.begin_settling(now, sequence, SettledAs::Acked, Undo::Lapsed),
+            Settlement::Ack => {
+                let undo = held.lapsed(now);
+                self.begin_settling(now, sequence, SettledAs::Acked, undo);
+            }
             Settlement::Reject { reason } => {
+                let undo = held.lapsed(now);
                 self.fail(now, sequence, FailureKind::Rejected, reason);
-                self.begin_settling(now, sequence, SettledAs::Rejected, Undo::Lapsed);
+                self.begin_settling(now, sequence, SettledAs::Rejected, undo);
             }
             Settlement::Nack { .. } if held.nacked => return SettledResult::AlreadySettled,
-            Settlement::Nack { delay_ms, reason, .. } => {
+            Settlement::Nack { outcome, delay_ms, reason } => {
                 held.nacked = true;
-                let failures = held.failures();
-                if let Some(last) = held.record().history.last_mut()
-                    && !reason.is_empty()
-                {
-                    last.reason = reason.clone();
-                }
-                let wait = match delay_ms {
-                    Some(delay) => (*delay).min(MAX_NACK_DELAY_MS),
-                    None => backoff_ms(&self.record.settings, failures, &mut self.jitter),
-                };
-                self.begin_ending(now, sequence, Ended::Nacked, wait, Undo::Again);
+                self.nack_lapsed(now, sequence, *outcome, *delay_ms, reason);
             }
             Settlement::Extend { duration_ms } => {
-                let lease_ms = duration_ms.unwrap_or(held.lease_ms.max(MIN_LEASE_MS));
+                let longest = max_lease_ms.max(held.lease_ms).max(MIN_LEASE_MS);
+                let lease_ms = duration_ms.unwrap_or(held.lease_ms).clamp(MIN_LEASE_MS, longest);
                 let member = held.member;
                 self.lease(now, sequence, member, lease_ms);
                 let deadline = now.mono.plus(lease_ms);
@@ -180,6 +181,37 @@ impl Group {
             }
         }
         SettledResult::AppliedLate { deadline: lease_end }
+    }
+
+    /// A late nack: what it says is taken, but an attempt fails only once.
+    fn nack_lapsed(
+        &mut self,
+        now: Now,
+        sequence: Sequence,
+        outcome: Outcome,
+        delay_ms: Option<u64>,
+        reason: &str,
+    ) {
+        let Some(held) = self.outstanding.held.get_mut(&sequence) else { return };
+        let rest_ms = held.backs_off_until(now).since(now.mono);
+        let attempt = held.attempt;
+        let last = held.state.as_mut().and_then(|state| state.history.last_mut());
+        let (how, wait) = match (last.filter(|last| last.attempt == attempt), outcome) {
+            (Some(failure), _) => {
+                if !reason.is_empty() {
+                    failure.reason = reason.into();
+                }
+                (Ended::Nacked, delay_ms.unwrap_or(rest_ms))
+            }
+            (None, Outcome::Released) => (Ended::Released, delay_ms.unwrap_or(rest_ms)),
+            (None, Outcome::Failed) => {
+                // It was lost together with others, or with the gateway: this is the first word about it.
+                self.fail(now, sequence, FailureKind::Nacked, reason);
+                self.back_off_or_bury(now, sequence, Ended::Nacked, delay_ms, Undo::Again);
+                return;
+            }
+        };
+        self.begin_ending(now, sequence, how, wait.min(MAX_NACK_DELAY_MS), Undo::Again);
     }
 
     /// Adds a failure to a held update's record.
@@ -228,7 +260,8 @@ impl Group {
         match &record.change {
             Change::Settled { .. } => {
                 self.settled.insert(sequence);
-                if self.expiring.remove(&sequence) {
+                if let Some(hash) = self.expiring.remove(&sequence) {
+                    self.expired(hash, sequence);
                     return;
                 }
                 self.discharge(now, sequence);
@@ -240,9 +273,13 @@ impl Group {
                 self.list(held.key);
                 self.keys.close_if_gone(held.key);
             }
-            Change::Ended { .. } => {
+            Change::Ended { state, .. } => {
                 let Some(held) = self.outstanding.held.get(&sequence) else { return };
                 let Phase::Ending { until, .. } = held.phase else { return };
+                if held.state.as_ref() != Some(state) {
+                    // The delivery was leased again after this, and that lease has ended too: its own record counts.
+                    return;
+                }
                 let key = held.key;
                 self.discharge(now, sequence);
                 if until > now.mono {
@@ -258,14 +295,14 @@ impl Group {
     /// A record could not be made durable.
     pub(super) fn refused(&mut self, now: Now, record: Record) {
         let sequence = record.sequence;
-        if self.expiring.contains(&sequence) {
+        if self.expiring.contains_key(&sequence) {
             self.emit_record(sequence, record.change);
             return;
         }
         let Some(held) = self.outstanding.held.get_mut(&sequence) else { return };
         let same = match (&held.phase, &record.change) {
             (Phase::Settling { how, .. }, Change::Settled { how: recorded, .. }) => how == recorded,
-            (Phase::Ending { how, .. }, Change::Ended { how: recorded, .. }) => how == recorded,
+            (Phase::Ending { .. }, Change::Ended { state, .. }) => held.state.as_ref() == Some(state),
             _ => false,
         };
         if !same {
@@ -279,7 +316,11 @@ impl Group {
                 let deadline = deadline.max(now.mono.plus(MIN_LEASE_MS));
                 self.outstanding.enter(sequence, Phase::Outstanding { deadline });
             }
-            Undo::Lapsed => self.begin_ending(now, sequence, Ended::Expired, 0, Undo::Again),
+            Undo::Lapsed { until, state } => {
+                held.state = state;
+                // The end of its delivery may not be durable yet.
+                self.begin_ending(now, sequence, Ended::Expired, until.since(now.mono), Undo::Again);
+            }
             Undo::Again => self.emit_record(sequence, record.change),
         }
     }

@@ -5,10 +5,12 @@ use std::collections::HashSet;
 use super::command::{Command, Ended, StreamId};
 use super::failures::LOSSES_BEFORE_ALONE;
 use super::group::Group;
-use super::members::{Member, MemberId, Presence};
+use super::members::{Loss, Member, MemberId, Presence};
 use super::outstanding::{Phase, Undo};
 use super::settle::Located;
-use crate::model::{ConsumerSettings, FailureKind, Head, Now, Sequence, SettledAs, StreamEnd, Token};
+use crate::model::{
+    ConsumerSettings, FailureKind, Head, KeyHash, Now, Sequence, SettledAs, Shard, StreamEnd, Token,
+};
 
 impl Group {
     /// A consumer opens a stream. Returns those of the tokens it says to hold that are leased to it from now on;
@@ -44,13 +46,26 @@ impl Group {
         let Some(member) = self.members.get_mut(&id) else { return };
         if let Some(old) = member.stream() {
             self.commands.push_back(Command::Close { stream: old, end: StreamEnd::Replaced });
+            self.note_loss(id);
         }
+        let Some(member) = self.members.get_mut(&id) else { return };
         if let Presence::Lost { until } = member.presence {
             self.outstanding.end_grace(until, id);
         }
         member.presence = Presence::Open(stream);
         member.settings = settings;
         member.note_settlement();
+        self.tell_shards(id, stream);
+    }
+
+    /// Tells a new stream of its consumer's shards: whoever opened it may know nothing of an earlier one.
+    fn tell_shards(&mut self, id: MemberId, stream: StreamId) {
+        let is_owned = |shard: &Shard| self.owners[usize::from(shard.number())] == Some(id);
+        let gained: Vec<_> = Shard::all().filter(is_owned).collect();
+        if !gained.is_empty() {
+            let generation = self.assignments;
+            self.commands.push_back(Command::Assign { stream, gained, lost: Vec::new(), generation });
+        }
     }
 
     fn keep_leases(&mut self, now: Now, id: MemberId, lease_ms: u64, tokens: &[Token]) -> Vec<Token> {
@@ -69,11 +84,9 @@ impl Group {
                 kept.push(*token);
             }
         }
-        let lost = self.leased_to(id);
-        let sole = lost.len() == 1;
-        for sequence in lost {
+        for sequence in self.leased_to(id) {
             if !keep.contains(&sequence) {
-                self.lose(now, sequence, sole);
+                self.lose(now, sequence, id);
             }
         }
         kept
@@ -92,12 +105,26 @@ impl Group {
         sequences
     }
 
-    /// A delivery got lost with its consumer. Only if it was alone can it be to blame.
-    fn lose(&mut self, now: Now, sequence: Sequence, sole: bool) {
+    /// Notes, while a member's stream ends, what that says about its deliveries.
+    fn note_loss(&mut self, id: MemberId) {
+        let out = self.leased_to(id).len();
+        let Some(member) = self.members.get_mut(&id) else { return };
+        member.loss = match member.presence {
+            Presence::Draining(_) | Presence::Leaving(_) => Loss::Announced,
+            Presence::Open(_) | Presence::Lost { .. } if out == 1 => Loss::Sole,
+            Presence::Open(_) | Presence::Lost { .. } => Loss::Shared,
+        };
+    }
+
+    /// A delivery got lost with its consumer's stream.
+    fn lose(&mut self, now: Now, sequence: Sequence, id: MemberId) {
+        let loss = self.members.get(&id).map_or(Loss::Shared, |member| member.loss);
         let Some(held) = self.outstanding.held.get_mut(&sequence) else { return };
-        let record = held.record();
-        record.losses = (record.losses + 1).min(LOSSES_BEFORE_ALONE);
-        if sole {
+        if loss != Loss::Announced {
+            let record = held.record();
+            record.losses = (record.losses + 1).min(LOSSES_BEFORE_ALONE);
+        }
+        if loss == Loss::Sole {
             self.fail(now, sequence, FailureKind::Lost, "");
             self.back_off_or_bury(now, sequence, Ended::Lost, None, Undo::Again);
         } else {
@@ -123,11 +150,13 @@ impl Group {
         else {
             return;
         };
-        if member.presence == Presence::Leaving(Some(stream)) {
+        let leaving = member.presence == Presence::Leaving(Some(stream));
+        self.note_loss(id);
+        if !leaving {
+            self.start_grace(now, id);
+        } else if let Some(member) = self.members.get_mut(&id) {
             member.presence = Presence::Leaving(None);
             self.close_if_finished(now, id);
-        } else {
-            self.start_grace(now, id);
         }
     }
 
@@ -188,10 +217,8 @@ impl Group {
         if !self.members.get(&id).is_some_and(over) {
             return;
         }
-        let lost = self.leased_to(id);
-        let sole = lost.len() == 1;
-        for sequence in lost {
-            self.lose(now, sequence, sole);
+        for sequence in self.leased_to(id) {
+            self.lose(now, sequence, id);
         }
         self.remove_member(id);
     }
@@ -219,9 +246,7 @@ impl Group {
         let (id, token) = (held.member, self.token(sequence, held));
         let there = self.members.get(&id).and_then(Member::stream);
         let Some(stream) = there else {
-            // Its consumer is gone: that says nothing about the update, unless it was alone there.
-            let sole = self.leased_to(id).len() == 1 && self.members.contains_key(&id);
-            self.lose(now, sequence, sole);
+            self.lose(now, sequence, id);
             return None;
         };
         self.fail(now, sequence, FailureKind::Expired, "");
@@ -247,17 +272,25 @@ impl Group {
             }
             return idle;
         }
-        if let Some(key) = self.keys.get_mut(head.key)
+        // It keeps its place until that is durable, so that nothing overtakes it should it come back after a crash.
+        if self.expiring.insert(sequence, head.key).is_some() {
+            return false;
+        }
+        self.recovered.remove(&sequence);
+        self.emit_expired(sequence);
+        true
+    }
+
+    /// It is durable that an update which was never delivered has expired.
+    pub(super) fn expired(&mut self, hash: KeyHash, sequence: Sequence) {
+        if let Some(key) = self.keys.get_mut(hash)
             && let Some(at) = key.queue.iter().position(|(queued, _)| *queued == sequence)
         {
             key.queue.remove(at);
-            self.unload(head.key, sequence);
-            self.keys.close_if_gone(head.key);
+            self.unload(hash, sequence);
+            self.list(hash);
+            self.keys.close_if_gone(hash);
         }
-        self.recovered.remove(&sequence);
-        self.expiring.insert(sequence);
-        self.emit_expired(sequence);
-        true
     }
 
     fn emit_expired(&mut self, sequence: Sequence) {

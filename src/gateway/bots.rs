@@ -139,3 +139,24 @@ pub(super) fn spawn(
     }
     intakes
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_driver_that_fails_or_panics_is_a_failure_of_the_gateway() {
+        let (tell, ended) = oneshot::channel();
+        tell.send(Err(driver::Failure::Panicked)).unwrap();
+        let failure = end_of("shop".into(), ended).await.unwrap_err();
+        assert!(failure.to_string().starts_with("the driver of bot `shop` has failed"), "{failure}");
+
+        let (tell, ended) = oneshot::channel();
+        drop(tell);
+        assert!(matches!(end_of("shop".into(), ended).await, Err(Failure::Panicked(_))));
+
+        let (tell, ended) = oneshot::channel();
+        tell.send(Ok(())).unwrap();
+        end_of("shop".into(), ended).await.unwrap();
+    }
+}

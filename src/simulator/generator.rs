@@ -221,13 +221,10 @@ impl Writer<'_> {
     fn prose(&mut self, rest: usize) -> &mut Self {
         let mut left = self.wanted.saturating_sub(self.out.len() + rest).max(1);
         while left > 0 {
-            let piece = self.text.piece(self.start, left);
+            let (piece, next) = self.text.piece(self.start, left);
             self.out.put_slice(piece);
             left = left.saturating_sub(piece.len().max(1));
-            self.start = self.start.wrapping_add(1);
-            if piece.is_empty() {
-                break;
-            }
+            self.start = next;
         }
         self
     }
@@ -294,15 +291,15 @@ impl Text {
         Self { bytes, ends }
     }
 
-    /// Whole words from some word on, at most `max` bytes but for the first word.
-    fn piece(&self, start: u64, max: usize) -> &[u8] {
+    /// Whole words from some word on, at most `max` bytes but for the first word; and where to go on.
+    fn piece(&self, start: u64, max: usize) -> (&[u8], u64) {
         let words = self.ends.len() as u64;
         let first = usize::try_from(start % words.max(1)).unwrap_or(0);
         let from = first.checked_sub(1).and_then(|before| self.ends.get(before)).copied().unwrap_or(0);
         let fitting = self.ends.partition_point(|end| *end <= from + max);
         let last = fitting.saturating_sub(1).max(first);
         let to = self.ends.get(last).copied().unwrap_or(from);
-        self.bytes.get(from..to).unwrap_or_default()
+        (self.bytes.get(from..to).unwrap_or_default(), last as u64 + 1)
     }
 }
 

@@ -8,7 +8,9 @@
 //! Beyond what Telegram has there are generated or replayed updates, faults on request, and a ledger that says what
 //! became of every update. They are controlled through [`Running`] or over HTTP:
 //!
+//! ```text
 #![doc = include_str!("control.txt")]
+//! ```
 
 mod answer;
 mod args;

@@ -31,6 +31,9 @@ pub(super) async fn get_updates(shared: &Shared, bot: &Arc<Bot>, args: &Args) ->
         tokio::pin!(arrived);
         // Registered before the queue is looked at, so that what comes in between is not missed.
         arrived.as_mut().enable();
+        if let Ok((description, delay)) = terminated.try_recv() {
+            return conflict(description, delay).await;
+        }
         if let Some(page) = page(shared, bot, poll, deadline) {
             return page;
         }

@@ -1,1 +1,7 @@
-//! Tests of the dispatcher.
+//! Tests of the dispatcher: transcripts that read like a protocol's log, tests named after the promises, and a
+//! model-based test that drives it at random and judges every command from outside.
+
+mod invariants;
+mod script;
+mod transcripts;
+mod world;
