@@ -10,6 +10,7 @@ mod exit;
 mod processes;
 pub mod restore;
 pub mod serve;
+mod signals;
 pub mod simulate;
 mod simulation;
 pub mod tail;

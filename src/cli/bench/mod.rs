@@ -18,6 +18,7 @@ use tonic::Status;
 
 use super::client::ConnectError;
 use super::processes::ProcessError;
+use super::signals;
 
 /// Measure the gateway on this machine
 ///
@@ -138,6 +139,8 @@ enum BenchError {
     RawLog { path: PathBuf, source: std::io::Error },
     #[error("the bare stream: {0}")]
     BareStream(Status),
+    #[error("interrupted")]
+    Interrupted,
 }
 
 /// Runs the command.
@@ -148,10 +151,10 @@ pub async fn run(args: BenchArgs) -> ExitCode {
         None => {}
     }
     let json = args.json;
-    let measured = match (args.restart, args.backlog) {
-        (Some(updates), _) => rig::restart(&args, updates).await,
-        (None, Some(updates)) => rig::backlog(&args, updates).await,
-        (None, None) => rig::throughput(&args).await,
+    let measured = tokio::select! {
+        measured = measure(&args) => measured,
+        // Dropping what runs ends the processes and removes their directory.
+        _ = signals::stop_requested() => Err(BenchError::Interrupted),
     };
     match measured {
         Ok(report) => {
@@ -167,5 +170,13 @@ pub async fn run(args: BenchArgs) -> ExitCode {
             eprintln!("switchboard bench: {error}");
             ExitCode::FAILURE
         }
+    }
+}
+
+async fn measure(args: &BenchArgs) -> Result<report::Report, BenchError> {
+    match (args.restart, args.backlog) {
+        (Some(updates), _) => rig::restart(args, updates).await,
+        (None, Some(updates)) => rig::backlog(args, updates).await,
+        (None, None) => rig::throughput(args).await,
     }
 }

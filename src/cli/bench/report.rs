@@ -150,7 +150,7 @@ impl Report {
             ),
         );
         if let Some(throughput) = &self.throughput {
-            throughput.rows(&mut table);
+            throughput.rows(&mut table, setup.rate);
         }
         if let Some(restart) = &self.restart {
             let seconds = restart.seconds_to_first_delivery;
@@ -174,17 +174,18 @@ impl Report {
 }
 
 impl Throughput {
-    fn rows(&self, table: &mut Table) {
+    fn rows(&self, table: &mut Table, rate: u32) {
         table.row(
             "durable end to end",
             format!("{:.0} updates/s ({:.2} s)", self.updates_per_second, self.seconds),
         );
         table.row("deliveries", format!("{:.0} /s", self.deliveries_per_second));
         let latency = &self.latency;
+        let queue = if rate == 0 { " (mostly in Telegram's queue; see --rate)" } else { "" };
         table.row(
             "Telegram → handler",
             format!(
-                "p50 {:.2} ms, p90 {:.2} ms, p99 {:.2} ms, max {:.2} ms",
+                "p50 {:.2} ms, p90 {:.2} ms, p99 {:.2} ms, max {:.2} ms{queue}",
                 latency.p50_ms, latency.p90_ms, latency.p99_ms, latency.max_ms
             ),
         );

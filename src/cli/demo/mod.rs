@@ -21,6 +21,7 @@ use super::clock;
 use super::processes::{
     Gateway, GatewaySettings, ProcessError, TemporaryDirectory, free_addresses, own_command,
 };
+use super::signals;
 use super::simulation::Simulation;
 use crate::simulator::Traffic;
 
@@ -76,7 +77,7 @@ pub async fn run(args: DemoArgs) -> ExitCode {
     }
     let outcome = tokio::select! {
         outcome = demo(&args) => outcome,
-        _ = tokio::signal::ctrl_c() => Err(DemoError::Interrupted),
+        _ = signals::stop_requested() => Err(DemoError::Interrupted),
     };
     match outcome {
         Ok(true) => ExitCode::SUCCESS,

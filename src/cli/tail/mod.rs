@@ -11,6 +11,7 @@ use thiserror::Error;
 use tonic::{Code, Status, Streaming};
 
 use super::client::{self, Backoff, Client, ConnectArgs, ConnectError};
+use super::signals;
 use crate::grpc::proto::client::subscribe_request::Start;
 use crate::grpc::proto::client::subscribe_response::Event;
 use crate::grpc::proto::client::{
@@ -105,7 +106,7 @@ async fn tail(args: TailArgs) -> Result<(), TailError> {
     };
     let ended = tokio::select! {
         ended = tail.follow() => ended,
-        signal = stop_signal() => signal.map_err(TailError::Signal),
+        signal = signals::stop_requested() => signal.map_err(TailError::Signal),
     };
     tail.leave().await;
     ended
@@ -247,15 +248,6 @@ impl From<std::io::Error> for PrintError {
 impl From<Status> for PrintError {
     fn from(status: Status) -> Self {
         Self::Settle(status)
-    }
-}
-
-async fn stop_signal() -> Result<(), std::io::Error> {
-    use tokio::signal::unix::{SignalKind, signal};
-    let mut terminate = signal(SignalKind::terminate())?;
-    tokio::select! {
-        pressed = tokio::signal::ctrl_c() => pressed,
-        _ = terminate.recv() => Ok(()),
     }
 }
 
