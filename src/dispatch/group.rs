@@ -77,7 +77,7 @@ pub(super) struct Group {
     /// Members that may have both credit and something ready.
     pub(super) to_pump: BTreeSet<MemberId>,
     /// Keys that were passed over because too many others back off.
-    pub(super) parked: Vec<KeyHash>,
+    pub(super) parked: VecDeque<KeyHash>,
     pub(super) jitter: Jitter,
     pub(super) commands: VecDeque<Command>,
 }
@@ -101,7 +101,7 @@ impl Group {
             next_member: 1,
             assignments: 0,
             to_pump: BTreeSet::new(),
-            parked: Vec::new(),
+            parked: VecDeque::new(),
             jitter,
             commands: VecDeque::new(),
         }
