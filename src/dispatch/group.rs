@@ -286,6 +286,8 @@ impl Group {
             let Some(member) = self.members.get_mut(&id) else { continue };
             // Otherwise shards that go to and fro would pile up with a consumer that has no credit.
             member.ready.retain(|shard| self.owners[usize::from(shard.number())] == Some(id));
+            // What it had no credit for may have been in one of them.
+            self.to_pump.insert(id);
             if let Some(stream) = member.stream() {
                 let generation = self.assignments;
                 self.commands.push_back(Command::Assign { stream, gained, lost, generation });
