@@ -213,6 +213,8 @@ impl Group {
             self.set_more_from(hash, (!caught_up).then_some(reached));
             self.keys.close_if_gone(hash);
         }
+        let reached = self.reached();
+        self.settled.advance(reached);
     }
 
     /// The key has run full; this scan passes it from here on.

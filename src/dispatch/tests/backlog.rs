@@ -5,7 +5,9 @@ use std::collections::HashMap;
 use super::world::{GROUP, World, key};
 use crate::dispatch::window::{KEY_ROOM, SHARD_OVERFLOWS, SHARD_ROOM};
 use crate::dispatch::{Command, Handout, StreamId};
-use crate::model::{ConsumerSettings, GroupSettings, KeyHash, SHARDS, Sequence, Settlement, Token};
+use crate::model::{
+    ConsumerSettings, GroupId, GroupSettings, KeyHash, SHARDS, Sequence, SettledAs, Settlement, Token,
+};
 
 const BOUND: usize = (SHARD_ROOM + SHARD_OVERFLOWS * KEY_ROOM) * SHARDS as usize;
 
@@ -146,7 +148,7 @@ fn p6_a_stalled_consumer_delays_only_its_own_shards_and_memory_stays_bounded() {
 #[test]
 fn p2_every_group_gets_every_update_however_far_behind_another_is() {
     let mut world = world((0..30_000u64).map(|i| KeyHash(i % 777)));
-    let other = crate::model::GroupId(2);
+    let other = GroupId(2);
     world.add_group(other, Sequence(10_001), GroupSettings::default());
     let (first, _) = world.subscribe("c1", settings(100), &[]);
     let second = world.next_stream();
@@ -157,4 +159,32 @@ fn p2_every_group_gets_every_update_however_far_behind_another_is() {
     let ours = work_off(&mut world, first, handouts(&commands, first));
     assert_complete(&world, &ours);
     assert_eq!(world.dispatcher.cursor(other), Some(world.tail()));
+}
+
+/// One chunk of heads, if any are wanted; whose, and how many.
+fn read(world: &mut World) -> Option<(u32, usize)> {
+    let wanted = world.dispatcher.heads_wanted()?;
+    let from = world.heads.partition_point(|head| head.sequence < wanted.from);
+    let heads = &world.heads[from..world.heads.len().min(from + wanted.limit)];
+    world.dispatcher.handle_heads(wanted.group, heads);
+    Some((wanted.group.0, heads.len()))
+}
+
+#[test]
+fn groups_read_their_backlogs_in_turn() {
+    let mut world = world((0..10_000u64).map(KeyHash));
+    world.add_group(GroupId(2), Sequence(1), GroupSettings::default());
+    world.restart();
+    let groups: Vec<_> = std::iter::from_fn(|| read(&mut world)).map(|(group, _)| group).collect();
+    assert_eq!(groups[..6], [1, 2, 1, 2, 1, 2]);
+}
+
+#[test]
+fn the_cursor_moves_when_reading_finds_nothing_unsettled() {
+    let mut world = world((0..500u64).map(KeyHash));
+    let settled = world.heads.iter().map(|head| (head.sequence, SettledAs::Acked)).collect();
+    world.groups.get_mut(&GROUP).unwrap().settled = settled;
+    world.restart();
+    while read(&mut world).is_some() {}
+    assert_eq!(world.dispatcher.cursor(GROUP), Some(world.tail()));
 }
