@@ -123,11 +123,11 @@ impl Group {
             return;
         }
         self.open.insert(sequence);
-        self.keys.shard_mut(head.key.shard()).loaded += 1;
         match self.recovered.remove(&sequence) {
             None => self.keys.open(head.key).queue.push_back((sequence, head.size)),
             Some(state) => self.load_recovered(head, state),
         }
+        self.keys.count(head.key);
         self.list(head.key);
     }
 
