@@ -77,7 +77,7 @@ pub(super) struct Group {
     /// Members that may have both credit and something ready.
     pub(super) to_pump: BTreeSet<MemberId>,
     /// Keys that were passed over because too many others back off.
-    pub(super) parked: Vec<KeyHash>,
+    pub(super) parked: VecDeque<KeyHash>,
     pub(super) jitter: Jitter,
     pub(super) commands: VecDeque<Command>,
 }
@@ -101,7 +101,7 @@ impl Group {
             next_member: 1,
             assignments: 0,
             to_pump: BTreeSet::new(),
-            parked: Vec::new(),
+            parked: VecDeque::new(),
             jitter,
             commands: VecDeque::new(),
         }
@@ -123,11 +123,11 @@ impl Group {
             return;
         }
         self.open.insert(sequence);
-        self.keys.shard_mut(head.key.shard()).loaded += 1;
         match self.recovered.remove(&sequence) {
             None => self.keys.open(head.key).queue.push_back((sequence, head.size)),
             Some(state) => self.load_recovered(head, state),
         }
+        self.keys.count(head.key);
         self.list(head.key);
     }
 
@@ -286,6 +286,8 @@ impl Group {
             let Some(member) = self.members.get_mut(&id) else { continue };
             // Otherwise shards that go to and fro would pile up with a consumer that has no credit.
             member.ready.retain(|shard| self.owners[usize::from(shard.number())] == Some(id));
+            // What it had no credit for may have been in one of them.
+            self.to_pump.insert(id);
             if let Some(stream) = member.stream() {
                 let generation = self.assignments;
                 self.commands.push_back(Command::Assign { stream, gained, lost, generation });

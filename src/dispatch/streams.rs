@@ -292,6 +292,8 @@ impl Group {
             self.unload(hash, sequence);
             self.list(hash);
             self.keys.close_if_gone(hash);
+            // Its owner may have had no credit for this one, and has for the next.
+            self.to_pump.extend(self.owners[usize::from(hash.shard().number())]);
         }
     }
 
