@@ -192,7 +192,8 @@ impl Group {
         let mut state = self.state();
         for id in update_ids {
             let settled = state.sequences.get(id).map(|sequence| state.updates[sequence].progress);
-            state.check(settled == Some(Progress::Settled), || format!("update {id} is missing: {settled:?}"));
+            state
+                .check(settled == Some(Progress::Settled), || format!("update {id} is missing: {settled:?}"));
         }
         assert!(state.violations.is_empty(), "{}: {:#?}", self.name, state.violations);
         state.counts.clone()

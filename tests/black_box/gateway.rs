@@ -147,9 +147,12 @@ fn own_address() -> SocketAddr {
     static TAKEN: AtomicU16 = AtomicU16::new(0);
     const FIRST: u16 = 10_240;
     const COUNT: u16 = 20_000;
-    let offset = (std::process::id() % u32::from(COUNT)) as u16;
+    // Test processes that run at the same time begin at different ports.
+    const EACH: u32 = 64;
+    let begin = std::process::id().wrapping_mul(EACH) % u32::from(COUNT);
     for _ in 0..COUNT {
-        let port = FIRST + (offset + TAKEN.fetch_add(1, Ordering::Relaxed) % COUNT) % COUNT;
+        let offset = begin + u32::from(TAKEN.fetch_add(1, Ordering::Relaxed));
+        let port = FIRST + u16::try_from(offset % u32::from(COUNT)).unwrap();
         let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
         if TcpListener::bind(address).is_ok() {
             return address;
