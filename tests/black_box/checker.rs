@@ -40,6 +40,9 @@ pub struct Counts {
     pub redeliveries: usize,
     /// Read from a stream of a gateway that was killed, after a newer delivery of the same update.
     pub stale: usize,
+    /// Unfinished deliveries that a consumer named when it came back, and how many of them were its own again.
+    pub named: usize,
+    pub kept: usize,
     /// First deliveries by consumer.
     pub by_consumer: BTreeMap<String, usize>,
     /// Answers to acks.
@@ -173,6 +176,13 @@ impl Group {
         }
     }
 
+    /// A consumer came back with so many deliveries in hand, and got so many of them again.
+    pub fn came_back(&self, named: usize, kept: usize) {
+        let mut state = self.state();
+        state.counts.named += named;
+        state.counts.kept += kept;
+    }
+
     /// Something that must not happen has happened.
     pub fn violate(&self, what: String) {
         self.state().violate(what);
@@ -222,5 +232,61 @@ impl State {
         if self.violations.len() < MAX_VIOLATIONS {
             self.violations.push(what);
         }
+    }
+}
+
+/// The checker is only worth something if it sees what must not happen.
+mod tests {
+    use super::*;
+
+    fn delivery(id: i64, attempt: i32) -> Delivery {
+        let update = Update { update_id: id, kind: "message".to_owned(), ..Update::default() };
+        let ordering_key = "chat:1".to_owned();
+        Delivery { sequence: id, attempt, ordering_key, update: Some(update), ..Delivery::default() }
+    }
+
+    /// A delivery as (gateway's start, update, attempt), and how its ack is answered, if it is.
+    type Step = ((u64, i64, i32), Option<SettleCode>);
+
+    fn seen(steps: &[Step]) -> Vec<String> {
+        let group = Group::new("orders", Mode::Polling);
+        for &((boot, id, attempt), answer) in steps {
+            if group.delivered("one", boot, &delivery(id, attempt)) {
+                group.acking(id);
+                answer.into_iter().for_each(|code| group.answered(id, code));
+            }
+        }
+        std::mem::take(&mut group.state().violations)
+    }
+
+    const APPLIED: Option<SettleCode> = Some(SettleCode::Applied);
+
+    #[test]
+    fn the_checker_takes_what_is_promised() {
+        assert_eq!(seen(&[((1, 1, 1), APPLIED), ((1, 2, 1), None), ((1, 3, 1), APPLIED)]), [""; 0]);
+        // The gateway was killed between an ack and its answer.
+        assert_eq!(seen(&[((1, 1, 1), None), ((2, 1, 1), APPLIED), ((1, 1, 1), None)]), [""; 0]);
+    }
+
+    #[test]
+    fn the_checker_sees_what_breaks_a_promise() {
+        let after_ack = seen(&[((1, 1, 1), APPLIED), ((2, 1, 2), None)]);
+        assert!(after_ack.concat().contains("after its ack"), "{after_ack:?}");
+        let reordered = seen(&[((1, 2, 1), APPLIED), ((1, 1, 1), None)]);
+        assert!(reordered.concat().contains("came after 2"), "{reordered:?}");
+        let overtaken = seen(&[((1, 1, 1), None), ((1, 2, 1), None), ((2, 1, 2), None)]);
+        assert!(overtaken.concat().contains("after a later one"), "{overtaken:?}");
+        let twice = seen(&[((1, 1, 1), None), ((1, 1, 1), None)]);
+        assert!(twice.concat().contains("came twice"), "{twice:?}");
+
+        let group = Group::new("orders", Mode::Polling);
+        group.delivered("one", 1, &delivery(1, 1));
+        group.delivered("two", 1, &delivery(2, 1));
+        let both = std::mem::take(&mut group.state().violations);
+        assert!(both.concat().contains("neither settled nor being settled"), "{both:?}");
+        group.delivered("one", 1, &Delivery { sequence: 9, ..delivery(1, 1) });
+        let stored_twice = std::mem::take(&mut group.state().violations);
+        assert!(stored_twice.concat().contains("both sequence 1 and 9"), "{stored_twice:?}");
+        assert!(std::panic::catch_unwind(|| group.verify(&[1])).is_err(), "1 is delivered and never settled");
     }
 }

@@ -115,7 +115,7 @@ impl Work {
             group: self.group.name.to_owned(),
             consumer_id: self.id.clone(),
             start: Some(Start::StartEarliest(true)),
-            held_tokens,
+            held_tokens: held_tokens.clone(),
             ..SubscribeRequest::default()
         };
         let mut stream = client.subscribe(request).await?.into_inner();
@@ -126,6 +126,11 @@ impl Work {
             return Err(gone());
         }
         self.is_open.send_replace(true);
+        self.group.came_back(held_tokens.len(), opened.held_tokens.len());
+        let is_named = opened.held_tokens.iter().all(|kept| held_tokens.contains(kept));
+        if !is_named {
+            self.group.violate(format!("{} was given tokens that it does not hold", self.id));
+        }
         hands.open.retain(|taken| opened.held_tokens.contains(&taken.token));
         self.ask_again(&mut client, hands).await?;
         loop {
