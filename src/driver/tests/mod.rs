@@ -218,3 +218,14 @@ async fn settled_updates_are_trimmed_after_their_retention_and_unsettled_ones_st
     rig.restart();
     rig.until_stored(&[2]).await;
 }
+
+#[tokio::test]
+async fn declared_groups_exist_before_the_first_update_and_start_with_it() {
+    let settings = Settings { groups: vec![group("a"), group("b")], ..Settings::default() };
+    let mut rig = Rig::with_settings(settings);
+    rig.append(&[(1, "chat:1")]).await;
+    rig.restart();
+    for name in ["a", "b"] {
+        assert_eq!(rig.subscribe(name, "c").await.deliveries(1).await[0].sequence().0, 1);
+    }
+}
