@@ -1,6 +1,6 @@
 //! A handler as its author would write one, and what many of them have seen together.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::sync::Arc;
 
@@ -96,7 +96,7 @@ impl Consumer {
                     let codes = self.ack(good.iter().map(|delivery| delivery.token.clone()).collect()).await;
                     seen.note(|all| {
                         for (delivery, code) in good.into_iter().zip(codes) {
-                            all.handled(&delivery, code);
+                            all.handled(&self.opened.consumer_id, &delivery, code);
                         }
                     });
                 }
@@ -126,6 +126,10 @@ pub struct All {
     pub acked: BTreeMap<i64, u32>,
     /// The acked updates of each key, in the order of their acks.
     pub by_key: BTreeMap<String, Vec<i64>>,
+    /// The shard of each key.
+    pub shards: BTreeMap<String, i32>,
+    /// Who acked updates of each key.
+    pub by_consumer: BTreeMap<String, BTreeSet<String>>,
     /// The nacked ones, in order.
     pub nacked: Vec<i64>,
     /// Acks that came too late to count.
@@ -135,14 +139,17 @@ pub struct All {
 }
 
 impl All {
-    fn handled(&mut self, delivery: &Delivery, code: SettleCode) {
+    fn handled(&mut self, consumer: &str, delivery: &Delivery, code: SettleCode) {
         self.max_attempt = self.max_attempt.max(delivery.attempt);
         if !matches!(code, SettleCode::Applied | SettleCode::AppliedLate) {
             self.in_vain += 1;
             return;
         }
         *self.acked.entry(id_of(delivery)).or_default() += 1;
-        self.by_key.entry(delivery.ordering_key.clone()).or_default().push(id_of(delivery));
+        let key = || delivery.ordering_key.clone();
+        self.by_key.entry(key()).or_default().push(id_of(delivery));
+        self.shards.insert(key(), delivery.shard);
+        self.by_consumer.entry(key()).or_default().insert(consumer.to_owned());
     }
 
     /// Whether each chat's updates were acked in the order of their ids, which is that of the simulator.

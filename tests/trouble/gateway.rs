@@ -188,3 +188,19 @@ pub async fn write_in(telegram: &Running, chats: impl IntoIterator<Item = i64>) 
     let status = answer.status();
     assert!(status.is_success(), "{status}: {}", answer.text().await.unwrap());
 }
+
+/// A free address for webhooks, and the URL with it.
+pub fn webhook_at() -> (String, String) {
+    let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    (free.to_string(), format!("http://{free}"))
+}
+
+/// What makes the gateway take webhooks there.
+pub fn webhook<'a>(listen: &'a str, url: &'a str) -> [(&'a str, &'a str); 4] {
+    [
+        ("SWITCHBOARD_MODE", "webhook"),
+        ("SWITCHBOARD_TELEGRAM_LOCAL_API", "true"),
+        ("SWITCHBOARD_PUBLIC_LISTEN", listen),
+        ("SWITCHBOARD_PUBLIC_URL", url),
+    ]
+}
