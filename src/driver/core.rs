@@ -208,11 +208,13 @@ impl<R: JournalReader> Core<R> {
         if !self.awaits_commit() {
             wake = self.trimmer.next_pass();
             if !self.gathering.is_empty() {
-                wake = wake.min(self.not_before);
+                wake = Monotonic(0);
             }
             if self.usage.room != Room::Open {
                 wake = wake.min(self.next_probe);
             }
+            // Nothing of that can begin earlier.
+            wake = wake.max(self.not_before);
         }
         let timers = self.dispatcher.next_wake().into_iter().chain(self.stop_at);
         timers.min().map_or(wake, |at| wake.min(at))

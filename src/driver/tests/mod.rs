@@ -1,6 +1,8 @@
 //! The driver on a real journal, with the commits let through or refused one by one.
 
+mod bench;
 mod rig;
+mod turns;
 
 use self::rig::{Rig, Verdict, group, update, within};
 use super::*;
