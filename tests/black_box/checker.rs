@@ -199,14 +199,19 @@ impl Group {
 
     /// Everything that must hold at the end: each of these updates is settled, and nothing went wrong on the way.
     pub fn verify(&self, update_ids: &[i64]) -> Counts {
-        let mut state = self.state();
-        for id in update_ids {
-            let settled = state.sequences.get(id).map(|sequence| state.updates[sequence].progress);
-            state
-                .check(settled == Some(Progress::Settled), || format!("update {id} is missing: {settled:?}"));
-        }
+        self.check_complete(update_ids);
+        let state = self.state();
         assert!(state.violations.is_empty(), "{}: {:#?}", self.name, state.violations);
         state.counts.clone()
+    }
+
+    fn check_complete(&self, update_ids: &[i64]) {
+        let mut state = self.state();
+        for id in update_ids {
+            let progress = state.sequences.get(id).map(|sequence| state.updates[sequence].progress);
+            let is_settled = progress == Some(Progress::Settled);
+            state.check(is_settled, || format!("update {id} is missing: {progress:?}"));
+        }
     }
 
     pub fn report(&self) -> String {
@@ -287,6 +292,9 @@ mod tests {
         group.delivered("one", 1, &Delivery { sequence: 9, ..delivery(1, 1) });
         let stored_twice = std::mem::take(&mut group.state().violations);
         assert!(stored_twice.concat().contains("both sequence 1 and 9"), "{stored_twice:?}");
-        assert!(std::panic::catch_unwind(|| group.verify(&[1])).is_err(), "1 is delivered and never settled");
+        group.check_complete(&[1, 3]);
+        let missing = std::mem::take(&mut group.state().violations).concat();
+        assert!(missing.contains("1 is missing: Some(Delivered)"), "{missing}");
+        assert!(missing.contains("3 is missing: None"), "{missing}");
     }
 }

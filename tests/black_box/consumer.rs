@@ -7,7 +7,7 @@ use std::time::Duration;
 use switchboard::grpc::proto::client::delivery_service_client::DeliveryServiceClient;
 use switchboard::grpc::proto::client::subscribe_request::Start;
 use switchboard::grpc::proto::client::subscribe_response::Event;
-use switchboard::grpc::proto::client::{AckRequest, SubscribeRequest};
+use switchboard::grpc::proto::client::{AckRequest, SettleCode, SubscribeRequest};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tonic::transport::Channel;
@@ -76,6 +76,8 @@ struct Work {
 struct Taken {
     token: String,
     sequence: i64,
+    /// The gateway's start since which it is this consumer's again, if it lived through a kill.
+    kept_since: Option<u64>,
 }
 
 #[derive(Default)]
@@ -132,6 +134,9 @@ impl Work {
             self.group.violate(format!("{} was given tokens that it does not hold", self.id));
         }
         hands.open.retain(|taken| opened.held_tokens.contains(&taken.token));
+        for taken in hands.open.iter_mut().chain(&mut hands.unanswered) {
+            taken.kept_since = opened.held_tokens.contains(&taken.token).then_some(boot);
+        }
         self.ask_again(&mut client, hands).await?;
         loop {
             match tokio::time::timeout(LULL, stream.message()).await {
@@ -140,7 +145,11 @@ impl Work {
                     let Some(Event::Deliveries(deliveries)) = event else { continue };
                     for delivery in deliveries.deliveries {
                         if self.group.delivered(&self.id, boot, &delivery) {
-                            hands.open.push(Taken { token: delivery.token, sequence: delivery.sequence });
+                            hands.open.push(Taken {
+                                token: delivery.token,
+                                sequence: delivery.sequence,
+                                kept_since: None,
+                            });
                         }
                     }
                     if hands.open.len() < self.batch {
@@ -171,6 +180,10 @@ impl Work {
         assert_eq!(results.len(), hands.unanswered.len(), "one result for each token");
         for (taken, result) in hands.unanswered.drain(..).zip(results) {
             self.group.answered(taken.sequence, result.code());
+            let is_same_start = taken.kept_since == Some(*self.boots.borrow());
+            if is_same_start && result.code() == SettleCode::Superseded {
+                self.group.violate(format!("{} held {} and lost it", self.id, taken.sequence));
+            }
         }
         Ok(())
     }
