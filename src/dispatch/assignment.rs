@@ -12,6 +12,8 @@ pub(super) struct Claim {
     pub(super) member: MemberId,
     /// Whether it is taken for dead: it keeps one shard at most while there are others.
     pub(super) suspended: bool,
+    /// The shard that it is to be tried with, if it is taken for dead.
+    pub(super) probe: Option<Shard>,
 }
 
 /// The owner of each shard.
@@ -24,7 +26,22 @@ pub(super) fn assign(owners: &mut Owners, claims: &[Claim]) -> Vec<(Shard, Optio
     let mut left: BTreeMap<_, _> = quotas.iter().copied().collect();
     let mut moved = Vec::new();
     let mut free = Vec::new();
-    for (shard, owner) in Shard::all().zip(owners.iter()) {
+    let mut probes = BTreeMap::new();
+    for claim in claims.iter().filter(|claim| claim.suspended) {
+        let Some(probe) = claim.probe.filter(|probe| !probes.contains_key(probe)) else { continue };
+        if let Some(left) = left.get_mut(&claim.member).filter(|left| **left > 0) {
+            *left -= 1;
+            probes.insert(probe, claim.member);
+        }
+    }
+    for (shard, owner) in Shard::all().zip(owners.iter_mut()) {
+        if let Some(member) = probes.get(&shard) {
+            let before = owner.replace(*member);
+            if before != *owner {
+                moved.push((shard, before));
+            }
+            continue;
+        }
         match owner.and_then(|owner| left.get_mut(&owner)) {
             Some(left) if *left > 0 => *left -= 1,
             _ => free.push((shard, *owner)),
@@ -75,7 +92,7 @@ mod tests {
     use super::*;
 
     fn claims(members: &[u64]) -> Vec<Claim> {
-        members.iter().map(|&id| Claim { member: MemberId(id), suspended: false }).collect()
+        members.iter().map(|&id| Claim { member: MemberId(id), suspended: false, probe: None }).collect()
     }
 
     fn count(owners: &Owners, member: u64) -> usize {
@@ -111,6 +128,9 @@ mod tests {
         both[0].suspended = true;
         assign(&mut owners, &both);
         assert_eq!((count(&owners, 1), count(&owners, 2)), (1, 1023));
+        both[0].probe = Shard::new(1000);
+        assert_eq!(assign(&mut owners, &both).len(), 2);
+        assert_eq!((owners[1000], count(&owners, 1)), (Some(MemberId(1)), 1));
         assign(&mut owners, &both[..1]);
         assert_eq!(count(&owners, 1), 1024);
     }
