@@ -1,1 +1,251 @@
 //! The composition root: what starts and stops in which order.
+//!
+//! ```text
+//! start   ports ─▶ ops ─▶ journals recovered, drivers ─▶ gRPC ─▶ Telegram
+//! stop    Telegram ─▶ drivers and streams drain, settlements until the grace is over ─▶ gRPC ─▶ ops
+//! ```
+//!
+//! The webhook stays registered and the offset unmoved, so that Telegram holds what comes meanwhile. A driver that
+//! fails takes the gateway down the same way, with less grace: what is on the disk is recovered at the next start.
+
+mod bots;
+mod failure;
+mod health;
+mod listeners;
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::{mpsc, watch};
+use tokio::task::{JoinError, JoinHandle, JoinSet};
+
+use crate::config::{Config, Secret};
+use crate::driver::BotHandle;
+use crate::grpc;
+use crate::http::{ops, public};
+use crate::observe::metrics::Metrics;
+
+use bots::{Bot, DriverEnd, TelegramEnd};
+pub use failure::Failure;
+use health::{Phase, State};
+use listeners::Listeners;
+
+/// With a failed driver there is little to wait for: only the other bots' settlements.
+const GRACE_AFTER_FAILURE: Duration = Duration::from_secs(5);
+/// Over the grace: the last commit, the last status on every stream, the connections' end.
+const CLOSING_TIME: Duration = Duration::from_secs(8);
+
+/// What the outside asks of a running gateway.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ask {
+    /// Stop in order. Asked again: stop at once.
+    Stop,
+}
+
+/// Runs the gateway until it is asked to stop, or fails. Without anybody left who could ask, it stops.
+///
+/// # Errors
+/// [`Failure`]; its text says what to do.
+pub async fn run(config: Config, metrics: Metrics, mut asks: mpsc::Receiver<Ask>) -> Result<(), Failure> {
+    let listeners = Listeners::bind(&config).await?;
+    let state = Arc::new(State::default());
+    let (stop_ops, ops_stopped) = watch::channel(false);
+    let ops_token = config.access_token.as_ref().map(|token| token.expose().into());
+    let ops = tokio::spawn(ops::serve(listeners.ops, state.clone(), metrics.clone(), ops_token, ops_stopped));
+
+    let mut ended =
+        start_and_run(&config, &metrics, &state, listeners.grpc, listeners.public, &mut asks).await;
+    if let Err(failure) = &mut ended {
+        state.fail(failure);
+    }
+    // Nobody listens any more; the listener has ended if its task has.
+    let _ = stop_ops.send(true);
+    let ops = ops.await.map_err(|error| panicked("the ops listener", &error));
+    ended.and(ops)
+}
+
+async fn start_and_run(
+    config: &Config,
+    metrics: &Metrics,
+    state: &Arc<State>,
+    grpc_listener: tokio::net::TcpListener,
+    public_listener: Option<tokio::net::TcpListener>,
+    asks: &mut mpsc::Receiver<Ask>,
+) -> Result<(), Failure> {
+    let (bots, mut drivers) = bots::recover(config, metrics).await?;
+    let telegrams = bots::connections(config, &bots, metrics)?;
+    let routes = bots::routes(config, &bots)?;
+    state.running(
+        bots.iter()
+            .zip(&telegrams)
+            .map(|(bot, telegram)| health::Bot { handle: bot.handle.clone(), status: telegram.status() }),
+    );
+
+    let (stop_grpc, grpc_stopped) = watch::channel(false);
+    let mut grpc = tokio::spawn(grpc::serve(
+        grpc_listener,
+        bots.iter().map(Bot::for_grpc).collect(),
+        grpc_settings(config)?,
+        told(grpc_stopped),
+    ));
+    let (stop_intake, intake_stopped) = watch::channel(false);
+    let public = public_listener.map(|listener| {
+        tokio::spawn(public::serve(listener, routes, metrics.clone(), intake_stopped.clone()))
+    });
+    let mut intakes = bots::spawn(telegrams, config, &intake_stopped);
+    tracing::info!(bots = bots.len(), "ready");
+
+    // Until something ends.
+    let mut refused = Vec::new();
+    let ended = loop {
+        tokio::select! {
+            ask = asks.recv() => {
+                tracing::info!(asked = ask.is_some(), grace = ?config.shutdown_grace, "stopping");
+                break Ok(());
+            }
+            Some(ended) = drivers.join_next() => break Err(driver_failure(ended)),
+            ended = &mut grpc => break Err(grpc_failure(ended)),
+            Some(ended) = intakes.join_next() => match ended {
+                // Its driver has ended, and says why itself.
+                Ok((_, Ok(()))) => {}
+                Ok((bot, Err(fatal))) => {
+                    tracing::error!("{fatal}");
+                    state.refuse(bot, fatal.to_string());
+                    refused.push(fatal);
+                    if intakes.is_empty() {
+                        break Err(Failure::Telegram(refused));
+                    }
+                }
+                Err(error) => break Err(panicked("the connection to Telegram", &error)),
+            },
+        }
+    };
+    if let Err(failure) = &ended {
+        state.fail(failure);
+        tracing::error!("stopping: {failure}");
+    }
+    state.enter(Phase::Stopping);
+
+    let grace = match &ended {
+        Ok(()) | Err(Failure::Telegram(_)) => config.shutdown_grace,
+        Err(_) => config.shutdown_grace.min(GRACE_AFTER_FAILURE),
+    };
+    let handles = bots.into_iter().map(|bot| bot.handle).collect();
+    let grpc = (!grpc.is_finished()).then_some(grpc);
+    let parts = Parts { handles, drivers, grpc, public, intakes, stop_intake, stop_grpc };
+    tokio::select! {
+        biased;
+        stopped = parts.stop(grace) => ended.and(stopped),
+        Some(Ask::Stop) = asks.recv() => {
+            tracing::warn!("stopping at once; what is not settled comes again after the next start");
+            ended.and(Err(Failure::Interrupted))
+        }
+    }
+}
+
+/// All that runs.
+struct Parts {
+    handles: Vec<BotHandle>,
+    drivers: JoinSet<DriverEnd>,
+    /// `None` once it has ended.
+    grpc: Option<JoinHandle<Result<(), grpc::ServeError>>>,
+    public: Option<JoinHandle<std::io::Result<()>>>,
+    intakes: JoinSet<TelegramEnd>,
+    stop_intake: watch::Sender<bool>,
+    stop_grpc: watch::Sender<bool>,
+}
+
+impl Parts {
+    async fn stop(mut self, grace: Duration) -> Result<(), Failure> {
+        // Those that wait for it may have ended; then there is nothing to tell.
+        let _ = self.stop_intake.send(true);
+        while self.intakes.join_next().await.is_some() {}
+        let grace_ms = u64::try_from(grace.as_millis()).unwrap_or(u64::MAX);
+        for handle in &self.handles {
+            handle.shutdown(grace_ms);
+        }
+        let _ = self.stop_grpc.send(true);
+        let closing = async {
+            let mut closed = Ok(());
+            while let Some(ended) = self.drivers.join_next().await {
+                if !matches!(ended, Ok(Ok(()))) {
+                    closed = closed.and(Err(driver_failure(ended)));
+                }
+            }
+            if let Some(public) = self.public
+                && let Err(error) = public.await
+            {
+                closed = closed.and(Err(panicked("the webhook listener", &error)));
+            }
+            // One that has ended already has said why.
+            if let Some(grpc) = self.grpc {
+                match grpc.await {
+                    Ok(Ok(())) => {}
+                    failed => closed = closed.and(Err(grpc_failure(failed))),
+                }
+            }
+            closed
+        };
+        tokio::time::timeout(grace + CLOSING_TIME, closing).await.unwrap_or(Err(Failure::Overdue))
+    }
+}
+
+fn grpc_settings(config: &Config) -> Result<grpc::Settings, Failure> {
+    let token = config.access_token.as_ref().map(Secret::expose).map(grpc::AccessToken::parse).transpose();
+    let access_token = token.map_err(|why| Failure::Ended(format!("the access token {why}; the gateway")))?;
+    Ok(grpc::Settings {
+        access_token,
+        max_stream_age: config.max_stream_age,
+        drain_grace: config.shutdown_grace,
+        backup_directory: config.data_dir.clone(),
+        jitter_seed: seed(),
+        ..grpc::Settings::default()
+    })
+}
+
+/// Any number that differs between two gateways and two starts.
+fn seed() -> u64 {
+    getrandom::u64().unwrap_or_else(|_| u64::from(std::process::id()))
+}
+
+async fn told(mut stop: watch::Receiver<bool>) {
+    // A sender that is gone cannot say it any more, and means the same.
+    let _ = stop.wait_for(|stop| *stop).await;
+}
+
+fn driver_failure(ended: Result<DriverEnd, JoinError>) -> Failure {
+    match ended {
+        Ok(Ok(())) => Failure::Ended("a driver".to_owned()),
+        Ok(Err(failure)) => failure,
+        Err(error) => panicked("waiting for a driver", &error),
+    }
+}
+
+fn grpc_failure(ended: Result<Result<(), grpc::ServeError>, JoinError>) -> Failure {
+    match ended {
+        Ok(Ok(())) => Failure::Ended("the gRPC server".to_owned()),
+        Ok(Err(error)) => Failure::Grpc(error),
+        Err(error) => panicked("the gRPC server", &error),
+    }
+}
+
+fn panicked(what: &str, error: &JoinError) -> Failure {
+    Failure::Panicked(format!("{what} ({error})"))
+}
+
+/// Makes a bot's journal from a backup; answers what it holds, in words.
+///
+/// # Errors
+/// [`Failure::Restore`].
+pub fn restore(backup: &Path, data_dir: &Path, bot: &str) -> Result<String, Failure> {
+    let dir = data_dir.join(bot);
+    let restored = crate::journal::lmdb::restore(backup, &dir).map_err(Failure::Restore)?;
+    Ok(format!(
+        "restored the journal of the bot with id {} into {}: {} updates, {} groups",
+        restored.bot_id,
+        dir.display(),
+        restored.updates,
+        restored.groups.len()
+    ))
+}

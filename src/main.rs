@@ -1,3 +1,5 @@
 //! The `switchboard` command.
 
-fn main() {}
+fn main() -> std::process::ExitCode {
+    switchboard::cli::main()
+}

@@ -114,7 +114,7 @@ fn sample(key: &Key) -> &'static str {
         "auto|text|json" => "json",
         "auto|polling|webhook" => "polling",
         "TOKEN" => "7:long_enough-secret",
-        "NAMES" | "KINDS" => "a,b",
+        "KINDS" | "NAMES" => "a,b",
         "HOSTS" => "example.com",
         "SECRET" => "long_enough-secret",
         "PATH" => "/some/path",
@@ -129,7 +129,6 @@ fn several_bots_have_their_own_tables_and_variables_over_shared_defaults() {
         mode = 'polling'
         [bots.shop]
         token_env = 'SHOP'
-        groups = ['orders', 'audit']
         [bots.help-desk]
         mode = 'webhook'
         webhook.url = 'https://example.com'
@@ -143,7 +142,6 @@ fn several_bots_have_their_own_tables_and_variables_over_shared_defaults() {
     );
     assert_eq!((shop.name(), shop.telegram.token.bot_id(), shop.telegram.mode), ("shop", 1, Mode::Polling));
     assert_eq!(desk.telegram.webhook_url.as_deref(), Some("https://example.com/telegram/webhook/help-desk"));
-    assert_eq!(shop.groups.iter().map(|group| group.as_str()).collect::<Vec<_>>(), ["orders", "audit"]);
     assert!(config.findings[0].contains("environment BOT_TOKEN is not used"), "{:?}", config.findings);
 }
 
@@ -259,7 +257,7 @@ fn a_secret_in_the_file_is_refused_without_being_repeated() {
 #[test]
 fn a_webhook_url_is_https_unless_the_api_is_local() {
     let env = [("BOT_TOKEN", TOKEN), ("WEBHOOK_URL", "http://me:very_secret@a.example/hook")];
-    refused(&env, "", &["http://[redacted]@a.example/hook", "(environment WEBHOOK_URL)", "expected https"]);
+    refused(&env, "", &["http://[redacted]@a.example/hook", "(environment WEBHOOK_URL)", "is not https"]);
     assert!(load(&env, "telegram.local_api = true", &[]).is_ok());
     refused(&[("BOT_TOKEN", TOKEN)], "mode = 'webhook'", &["needs the URL", "SWITCHBOARD_PUBLIC_URL"]);
 }

@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::PathBuf;
 
+use proptest::prelude::*;
+use serde::de::IgnoredAny;
 use switchboard::update::{KindCode, parse};
 
 fn corpus(file: &str) -> PathBuf {
@@ -17,7 +19,7 @@ fn table(file: &str) -> Vec<Vec<String>> {
 }
 
 #[test]
-fn every_update_of_the_corpus_gets_its_reference_key() {
+fn p10_every_update_of_the_corpus_gets_its_reference_key_and_stays_verbatim() {
     let updates = fs::read_to_string(corpus("updates.jsonl")).expect("the corpus is in the repository");
     let rows = table("updates.routing.tsv");
     assert_eq!((updates.lines().count(), rows.len()), (540, 540));
@@ -85,5 +87,40 @@ fn decoys_do_not_route() {
     ] {
         let body = fs::read(corpus("malformed").join(file)).expect("the file is in the repository");
         assert_eq!(parse(&body).map(|update| update.key.to_string()).as_deref(), Ok(key), "{file}");
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(2_000))]
+
+    /// What is accepted is valid JSON in valid UTF-8 whatever was done to it, and its id is the one that a full parse
+    /// finds.
+    #[test]
+    fn a_damaged_update_is_refused_or_still_valid(
+        line in 0..540_usize,
+        edits in prop::collection::vec((any::<prop::sample::Index>(), prop_oneof![
+            any::<u8>(),
+            prop::sample::select(b"{}[]\",:\\u0 -.e1n".to_vec()),
+        ]), 1..4),
+        cut in prop::option::weighted(0.2, any::<prop::sample::Index>()),
+    ) {
+        let updates = fs::read_to_string(corpus("updates.jsonl")).unwrap_or_default();
+        let mut body = updates.lines().nth(line).unwrap_or_default().as_bytes().to_vec();
+        for (at, byte) in edits {
+            let at = at.index(body.len());
+            body[at] = byte;
+        }
+        if let Some(cut) = cut {
+            body.truncate(cut.index(body.len()));
+        }
+        if let Ok(update) = parse(&body) {
+            prop_assert_eq!(update.json.as_bytes(), body.trim_ascii());
+            prop_assert!(serde_json::from_str::<IgnoredAny>(update.json).is_ok());
+            if let Ok(tree) = serde_json::from_str::<serde_json::Value>(update.json) {
+                prop_assert_eq!(tree["update_id"].as_i64(), Some(update.update_id));
+            }
+        } else if let Ok(tree) = serde_json::from_slice::<serde_json::Value>(&body) {
+            prop_assert!(tree["update_id"].as_i64().is_none_or(|id| id < 1), "refused: {}", tree);
+        }
     }
 }

@@ -2,26 +2,28 @@
 
 use std::time::Duration;
 
-use crate::model::GroupName;
-use crate::telegram::{BotToken, Mode, Settings};
+use crate::model::{GroupName, GroupSettings};
+use crate::telegram::{self, BotToken, Mode, Settings};
 
 use super::keys::Key;
 use super::layers::where_to_set;
 use super::problem::Origin;
 use super::reader::Reader;
-use super::{Environment, units, values, webhook};
+use super::{Environment, group, units, values, webhook};
 
 /// One bot, checked.
 #[derive(Clone, Debug)]
 pub struct Bot {
     /// Its side towards Telegram; has the bot's name.
     pub telegram: Settings,
-    /// Groups that exist before the first update is taken.
-    pub groups: Vec<GroupName>,
     /// The most that its journal takes on the disk.
     pub journal_max_bytes: u64,
     /// What of the settled updates stays for replay.
     pub retention: Retention,
+    /// Groups that exist from the start.
+    pub groups: Vec<GroupName>,
+    /// How new groups treat their updates.
+    pub group: GroupSettings,
 }
 
 impl Bot {
@@ -43,7 +45,7 @@ impl Bot {
 pub struct Retention {
     /// For how long.
     pub max_age: Duration,
-    /// How much, payloads counted.
+    /// Up to which use of the journal, in bytes.
     pub max_bytes: u64,
 }
 
@@ -61,7 +63,6 @@ pub(super) fn read(reader: &mut Reader<'_>, environment: &Environment, name: &st
     let mode = reader.get("mode", values::mode);
     let takeover = reader.get("takeover", values::switch);
     let drop_pending_updates = reader.get("drop_pending_updates", values::switch);
-    let groups = reader.get("groups", values::groups);
     let api_url = reader.get("telegram.api_url", values::api_url);
     let local_api = reader.get("telegram.local_api", values::switch);
     let proxy = reader.get("telegram.proxy", values::proxy);
@@ -80,6 +81,8 @@ pub(super) fn read(reader: &mut Reader<'_>, environment: &Environment, name: &st
         units::size(text).and_then(|size| values::within(size, JOURNAL_BYTES, "64MiB to 1TiB"))
     });
     let retention = retention(reader, journal_max_bytes);
+    let groups = group::names(reader);
+    let group = group::settings(reader);
 
     let telegram = Settings {
         bot: name.into(),
@@ -100,9 +103,10 @@ pub(super) fn read(reader: &mut Reader<'_>, environment: &Environment, name: &st
     };
     Some(Bot {
         telegram,
-        groups: groups.unwrap_or_default(),
         journal_max_bytes: journal_max_bytes?,
         retention: retention?,
+        groups,
+        group: group?,
     })
 }
 
@@ -131,9 +135,13 @@ fn token(reader: &mut Reader<'_>, environment: &Environment) -> Option<BotToken>
 
 fn webhook_secret(reader: &mut Reader<'_>) -> Option<Box<str>> {
     let found = reader.secret("webhook.secret", "webhook.secret_file")?;
-    values::webhook_secret(found.secret.expose())
-        .map_err(|right| reader.wrong("webhook.secret", &format!("({}): expected {right}", found.origin)))
-        .ok()
+    match telegram::check_secret(found.secret.expose()) {
+        Ok(()) => Some(found.secret.expose().into()),
+        Err(why) => {
+            reader.wrong("webhook.secret", &format!("({}) {why}", found.origin));
+            None
+        }
+    }
 }
 
 /// Without a mode, since that is wrong, only the keys themselves are read.
@@ -161,9 +169,10 @@ fn webhook_place(
         // Not used: what stands there does no harm.
         (_, Mode::Polling) => return webhook::Place { url: None, ..place },
         (Some(url), _) => {
-            if let Some(right) = webhook::refusal(url, local_api) {
-                let (url, origin) = (values::without_credentials(url), reader.origin(by));
-                reader.wrong(by, &format!("makes the webhook \"{url}\" ({origin}): expected {right}"));
+            if let Err(why) = telegram::check_url(url, local_api) {
+                // The message repeats the URL, which may hold a password.
+                let why = why.to_string().replace(url, &values::without_credentials(url));
+                reader.wrong(by, &format!("({}): {why}", reader.origin(by)));
             }
         }
         (None, Mode::Webhook) => {

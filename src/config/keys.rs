@@ -155,7 +155,6 @@ pub static KEYS: &[Key] = {
     key("mode", Bot, All, "auto|polling|webhook", "auto", "How updates come in; auto: by webhook where its URL is known, else by polling"),
     key("takeover", Bot, All, SWITCH, "false", "Delete or overwrite a webhook that somebody else has set"),
     key("drop_pending_updates", Bot, FlagOnly, SWITCH, "false", "Drop, at this start, what is pending at Telegram"),
-    key("groups", Bot, NoFlag, "NAMES", "", "Groups that exist before the first update is taken; others are made by their first Subscribe"),
     key("telegram.api_url", Bot, All, "URL", "https://api.telegram.org", "Where the Bot API is"),
     key("telegram.local_api", Bot, All, SWITCH, "false", "The Bot API server runs with --local: webhooks may be on http and on any port"),
     key("telegram.proxy", Bot, NoFlag, "URL", "", "The proxy towards Telegram: http, https, socks5 or socks5h; none for no proxy"),
@@ -169,7 +168,14 @@ pub static KEYS: &[Key] = {
     key("webhook.max_connections", Bot, All, "NUMBER", "100", "Connections that Telegram may use at once, 1 to 100"),
     key("journal.max_bytes", Bot, All, "SIZE", "8GiB", "The most a bot's journal takes on the disk, 64MiB to 1TiB; at the limit Telegram keeps the updates"),
     key("retention.max_age", Bot, All, "DURATION", "24h", "How long settled updates stay for replay"),
-    key("retention.max_bytes", Bot, All, "SIZE", "", "How much of the settled updates stays for replay; not set: half of journal.max_bytes"),
+    key("retention.max_bytes", Bot, All, "SIZE", "", "When the journal uses more, settled updates go earlier, oldest first; not set: half of journal.max_bytes"),
+    key("groups", Bot, All, "NAMES", "", "Groups that exist before the first update is taken, so that none is missed; others are created by their first Subscribe"),
+    key("group.max_failures", Bot, All, "NUMBER", "5", "How many failures make a dead letter, for groups created from now on; 1 to 1000"),
+    key("group.min_failure_span", Bot, All, "DURATION", "5m", "The time between the first and the last failure below which nothing becomes a dead letter, for groups created from now on"),
+    key("group.backoff_initial", Bot, All, "DURATION", "1s", "The wait after the first failure, doubling with each further one, for groups created from now on; 1ms to 1h"),
+    key("group.backoff_max", Bot, All, "DURATION", "60s", "The longest wait after a failure, for groups created from now on; up to 1h"),
+    key("group.member_grace", Bot, All, "DURATION", "5s", "How long a lost consumer's chats and deliveries wait for its return, for groups created from now on; up to 10m"),
+    key("group.max_unsettled_age", Bot, All, "DURATION", "7d", "How old an unsettled update gets before it expires, for groups created from now on; 1s to 366d"),
     ]
 };
 

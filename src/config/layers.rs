@@ -228,7 +228,9 @@ pub(super) fn where_to_set(key: &Key) -> String {
     }
 }
 
-fn is_bot_name(name: &str) -> bool {
+/// Whether this can be a bot's name: it becomes a directory, a label and a part of a URL.
+#[must_use]
+pub fn is_bot_name(name: &str) -> bool {
     let plain = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit();
     name.len() <= 63
         && name.bytes().next().is_some_and(plain)

@@ -8,6 +8,7 @@ mod environment;
 mod file;
 mod flags;
 mod foreign;
+mod group;
 mod keys;
 mod layers;
 mod problem;
@@ -25,9 +26,12 @@ pub use environment::Environment;
 pub use flags::Flags;
 pub use foreign::names as foreign_names;
 pub use keys::{BOTS_VARIABLE, CONFIG_VARIABLE, KEYS, Key, Scope, Sources};
+pub use layers::is_bot_name;
 pub use problem::{ConfigError, Origin, Problem};
 pub use reader::{Effective, Secret};
+pub use values::without_credentials;
 
+use crate::grpc::AccessToken;
 use crate::observe::logging;
 use layers::Layers;
 use reader::Reader;
@@ -102,6 +106,22 @@ pub fn load(flags: &Flags, environment: &Environment) -> Result<Config, ConfigEr
         Some(config) if problems.is_empty() => Ok(config),
         _ => Err(ConfigError(problems)),
     }
+}
+
+/// The data directory alone, for commands that need no bot.
+///
+/// # Errors
+/// [`ConfigError`].
+pub fn data_dir(flags: &Flags, environment: &Environment) -> Result<PathBuf, ConfigError> {
+    let mut layers = Layers::default();
+    layers.add_flags(flags);
+    if let Some((path, text)) = read_file(flags, environment)? {
+        file::add_file(&mut layers, &path.display().to_string(), &text);
+    }
+    layers.add_environment(environment);
+    let mut reader = Reader { layers: &layers, problems: Vec::new(), effective: Vec::new(), bot: None };
+    let data_dir = reader.get("data_dir", values::non_empty);
+    data_dir.map(PathBuf::from).ok_or(ConfigError(reader.problems))
 }
 
 fn read_file(flags: &Flags, environment: &Environment) -> Result<Option<(PathBuf, String)>, ConfigError> {
@@ -192,10 +212,10 @@ fn assemble(layers: &Layers, environment: &Environment) -> (Option<Config>, Vec<
 
 fn access_token(reader: &mut Reader<'_>) -> Option<Secret> {
     let found = reader.secret("access_token", "access_token_file")?;
-    match values::access_token(found.secret.expose()) {
+    match AccessToken::parse(found.secret.expose()) {
         Ok(_) => Some(found.secret),
-        Err(right) => {
-            reader.wrong("access_token", &format!("({}): expected {right}", found.origin));
+        Err(why) => {
+            reader.wrong("access_token", &format!("({}) {why}", found.origin));
             None
         }
     }

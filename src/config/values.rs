@@ -4,7 +4,6 @@ use std::net::{Ipv4Addr, SocketAddr};
 
 use reqwest::Url;
 
-use crate::model::GroupName;
 use crate::observe::logging::Format;
 use crate::telegram::Mode;
 
@@ -93,38 +92,12 @@ pub(super) fn path(text: &str) -> Result<&str, &'static str> {
     }
 }
 
-/// Telegram's alphabet for `secret_token`.
-pub(super) fn webhook_secret(text: &str) -> Result<Box<str>, &'static str> {
-    let plain = |b: u8| b.is_ascii_alphanumeric() || b == b'_' || b == b'-';
-    if (1..=256).contains(&text.len()) && text.bytes().all(plain) {
-        Ok(text.into())
-    } else {
-        Err("1 to 256 of A-Z, a-z, 0-9, `_` and `-`")
-    }
-}
-
-/// What fits into an Authorization header.
-pub(super) fn access_token(text: &str) -> Result<&str, &'static str> {
-    if !text.is_empty() && text.bytes().all(|b| b.is_ascii_graphic()) {
-        Ok(text)
-    } else {
-        Err("printable ASCII without spaces")
-    }
-}
-
 pub(super) fn kinds(text: &str) -> Result<Vec<Box<str>>, &'static str> {
-    names(text, |name| {
+    let kind = |name: &str| {
         let right = name.bytes().all(|b| b.is_ascii_lowercase() || b == b'_');
         if right { Ok(name.into()) } else { Err("kinds such as message,callback_query") }
-    })
-}
-
-pub(super) fn groups(text: &str) -> Result<Vec<GroupName>, String> {
-    names(text, |name| GroupName::parse(name).map_err(|why| format!("group names: \"{name}\" {why}")))
-}
-
-fn names<T, E>(text: &str, each: impl Fn(&str) -> Result<T, E>) -> Result<Vec<T>, E> {
-    text.split(',').map(str::trim).filter(|name| !name.is_empty()).map(each).collect()
+    };
+    text.split(',').map(str::trim).filter(|name| !name.is_empty()).map(kind).collect()
 }
 
 /// A number or size within bounds.
@@ -138,7 +111,7 @@ pub(super) fn within<T: PartialOrd>(
 
 /// A value without the credentials that a URL may carry.
 #[must_use]
-pub(super) fn without_credentials(text: &str) -> String {
+pub fn without_credentials(text: &str) -> String {
     let Some((scheme, rest)) = text.split_once("://") else {
         return text.to_owned();
     };

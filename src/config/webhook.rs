@@ -45,23 +45,6 @@ impl Parts<'_> {
     }
 }
 
-/// Why Telegram would refuse this URL, if it would.
-pub(super) fn refusal(url: &str, local_api: bool) -> Option<&'static str> {
-    let parsed = super::values::http_url(url);
-    match parsed {
-        Err(right) => Some(right),
-        Ok(_) if local_api => None,
-        Ok(url) if url.scheme() != "https" => Some(
-            "https: Telegram calls no other; put whatever ends TLS before the public listener, or set \
-             telegram.local_api for a Bot API server of your own",
-        ),
-        Ok(url) if !matches!(url.port_or_known_default(), Some(443 | 80 | 88 | 8443)) => {
-            Some("port 443, 80, 88 or 8443: Telegram calls no other")
-        }
-        Ok(_) => None,
-    }
-}
-
 fn path_of(url: &str) -> Option<String> {
     Some(Url::parse(url).ok()?.path().to_owned())
 }
@@ -86,15 +69,5 @@ mod tests {
         assert_eq!(place(None, Some("https://a"), Some("/x")), at("https://a/x", "/x"));
         assert_eq!(place(Some("https://b"), Some("https://a/hook"), None), at("https://a/hook", "/hook"));
         assert_eq!(place(None, Some("https://a/in/hook"), Some("/hook")), at("https://a/in/hook", "/hook"));
-    }
-
-    #[test]
-    fn telegram_calls_https_on_four_ports_unless_the_api_is_local() {
-        assert_eq!(refusal("https://a/x", false), None);
-        assert_eq!(refusal("https://a:8443/x", false), None);
-        assert!(refusal("http://a/x", false).unwrap().starts_with("https"));
-        assert!(refusal("https://a:444/x", false).unwrap().starts_with("port"));
-        assert_eq!(refusal("http://a:8080/x", true), None);
-        assert!(refusal("a/x", true).is_some());
     }
 }

@@ -33,6 +33,12 @@ impl Clock {
     }
 }
 
+/// Starts measuring how long something takes, for metrics.
+#[expect(clippy::disallowed_methods, reason = "this is where time comes from")]
+pub(super) fn stopwatch() -> Instant {
+    Instant::now()
+}
+
 /// How long the gateway stood still, in milliseconds, if it did: it meant to wait for `meant` at most, and `passed`
 /// has passed.
 pub(super) fn stalled_ms(meant: Duration, passed: Duration) -> Option<u64> {

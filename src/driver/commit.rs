@@ -2,6 +2,7 @@
 
 use std::collections::HashSet;
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::core::Core;
 use super::gathering::{Append, Gathering, answer};
@@ -10,9 +11,7 @@ use super::handle::{AppendError, Appended, PauseReason, Reply, SettleError, Subs
 use super::ids::IdChanges;
 use crate::dispatch::{Change, GroupStart, Record, StreamId};
 use crate::journal::{CommitError, JournalReader, ReadError, Room, Usage};
-use crate::model::{
-    Batch, GroupRecord, Head, Monotonic, Now, Opened, Sequence, Start, StoredUpdate, UnixMillis,
-};
+use crate::model::{Batch, GroupRecord, Head, Now, Opened, Sequence, Start, StoredUpdate, UnixMillis};
 
 /// After a refused settlement the next commit waits this long.
 const REFUSED_PAUSE_MS: u64 = 250;
@@ -20,7 +19,6 @@ const REFUSED_PAUSE_MS: u64 = 250;
 /// The commit that is on its way.
 #[derive(Debug)]
 pub(super) struct InFlight {
-    started: Monotonic,
     batch: Arc<Batch>,
     ids: IdChanges,
     appends: Vec<(Appended, Reply<Result<Appended, AppendError>>)>,
@@ -42,8 +40,7 @@ impl<R: JournalReader> Core<R> {
         self.write_records(&waiting.records, &mut batch);
         batch.cursors = self.groups.moved_cursors(&self.dispatcher);
         let batch = Arc::new(batch);
-        self.in_flight =
-            Some(InFlight { started: now.mono, batch: Arc::clone(&batch), ids, appends, waiting });
+        self.in_flight = Some(InFlight { batch: Arc::clone(&batch), ids, appends, waiting });
         Ok(batch)
     }
 
@@ -150,13 +147,14 @@ impl<R: JournalReader> Core<R> {
         &mut self,
         now: Now,
         result: Result<Usage, CommitError>,
+        took: Duration,
     ) -> Result<(), CommitError> {
         if std::mem::take(&mut self.probing) {
             self.note_usage(now, result?);
             return Ok(());
         }
         match result {
-            Ok(usage) => self.durable(now, Some(usage)),
+            Ok(usage) => self.durable(now, Some((usage, took))),
             Err(CommitError::NoRoom { path, why }) => {
                 tracing::warn!(
                     bot = self.tally.bot(),
@@ -185,14 +183,15 @@ impl<R: JournalReader> Core<R> {
         self.pause(now, reason);
     }
 
-    /// All that was in flight is durable; without a usage there was nothing to write.
-    pub(super) fn durable(&mut self, now: Now, usage: Option<Usage>) {
+    /// All that was in flight is durable; without a commit there was nothing to write.
+    pub(super) fn durable(&mut self, now: Now, commit: Option<(Usage, Duration)>) {
         let Some(flight) = self.in_flight.take() else { return };
-        if let Some(usage) = usage {
-            self.tally.committed(&flight.batch, now.mono.since(flight.started));
+        if let Some((usage, took)) = commit {
+            self.tally.committed(&flight.batch, took);
             self.note_usage(now, usage);
         }
         let batch = Arc::unwrap_or_clone(flight.batch);
+        self.flowing = !batch.updates.is_empty();
         self.ids.apply(&flight.ids);
         self.groups.written(&batch.cursors);
         let mut heads = Vec::with_capacity(batch.updates.len());

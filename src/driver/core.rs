@@ -16,7 +16,7 @@ use super::streams::Streams;
 use super::tally::Tally;
 use super::trim::Trimmer;
 use crate::dispatch::{Command, Dispatcher, GroupStart, Identity, Jitter, StreamId};
-use crate::journal::{CommitError, JournalReader, ReadError, Recovered, Room, Usage};
+use crate::journal::{JournalReader, ReadError, Recovered, Room, Usage};
 use crate::model::{
     Batch, DrainReason, Monotonic, Now, Payload, Sequence, StreamEnd, StreamEvent, UnixMillis,
 };
@@ -52,6 +52,8 @@ pub(super) struct Core<R> {
     pub(super) gathering: Gathering,
     pub(super) in_flight: Option<InFlight>,
     pub(super) probing: bool,
+    /// Whether the last commit brought updates.
+    pub(super) flowing: bool,
     pub(super) usage: Usage,
     pub(super) not_before: Monotonic,
     pub(super) next_probe: Monotonic,
@@ -73,7 +75,7 @@ impl<R: JournalReader> Core<R> {
     ) -> Self {
         let identity = Identity { journal: recovered.journal_id, boot: recovered.boot };
         let mut dispatcher = Dispatcher::new(identity, Jitter::new(settings.seed));
-        let mut groups = Groups::new(recovered.last_group);
+        let mut groups = Groups::new(recovered.last_group, settings.group);
         for group in recovered.groups {
             groups.recovered(&group.record, group.cursor);
             dispatcher.add_group(GroupStart {
@@ -100,6 +102,7 @@ impl<R: JournalReader> Core<R> {
             gathering: Gathering::default(),
             in_flight: None,
             probing: false,
+            flowing: false,
             usage: recovered.usage,
             not_before: Monotonic(0),
             next_probe: Monotonic(0),
@@ -111,7 +114,7 @@ impl<R: JournalReader> Core<R> {
     }
 
     /// Takes one input in.
-    pub(super) fn handle(&mut self, now: Now, input: Input) -> Result<(), CommitError> {
+    pub(super) fn handle(&mut self, now: Now, input: Input) {
         match input {
             Input::Append { updates, quarantined, reply } => match *self.intake.borrow() {
                 IntakeState::Open => self.gathering.append(Append { updates, quarantined, reply }),
@@ -145,14 +148,17 @@ impl<R: JournalReader> Core<R> {
                 self.gathering.webhook = Some(url);
                 self.gathering.webhook_replies.push(reply);
             }
-            Input::Committed(result) => self.committed(now, result)?,
             Input::Shutdown { grace_ms } => self.shut_down(now, grace_ms),
         }
-        Ok(())
     }
 
-    /// Lets happen what is due, carries out commands, and returns what the commit thread is to do next.
-    pub(super) fn turn(&mut self, now: Now) -> Result<Option<Work>, ReadError> {
+    /// Whether the commit thread has been asked something that it has not answered yet.
+    pub(super) fn awaits_commit(&self) -> bool {
+        self.in_flight.is_some() || self.probing
+    }
+
+    /// Lets happen what is due, and carries out commands.
+    pub(super) fn turn(&mut self, now: Now) -> Result<(), ReadError> {
         self.dispatcher.handle_time(now);
         self.carry_out(now)?;
         for _ in 0..CHUNKS_PER_TURN {
@@ -161,11 +167,15 @@ impl<R: JournalReader> Core<R> {
             self.dispatcher.handle_heads(wanted.group, &heads);
             self.carry_out(now)?;
         }
-        if self.in_flight.is_some() || self.probing || now.mono < self.not_before {
+        Ok(())
+    }
+
+    /// What the commit thread is to do next, if it has nothing to do and there is something.
+    pub(super) fn next_work(&mut self, now: Now) -> Result<Option<Work>, ReadError> {
+        if self.awaits_commit() || now.mono < self.not_before {
             return Ok(None);
         }
-        let trimming = self.trimmer.is_due(now.mono);
-        if !self.gathering.is_empty() || trimming {
+        if !self.gathering.is_empty() || self.trimmer.is_due(now.mono) {
             let batch = self.begin_commit(now)?;
             if batch.is_empty() {
                 // Nothing to make durable: those who wait were waiting for the commit before.
@@ -183,20 +193,28 @@ impl<R: JournalReader> Core<R> {
         Ok(None)
     }
 
+    /// Whether all that waits for a commit are settlements while updates are flowing: then they can wait for the next
+    /// updates for a moment, and share their commit.
+    pub(super) fn may_hold(&self) -> bool {
+        self.flowing && self.gathering.only_settles()
+    }
+
     /// When the next turn is needed at the latest, if nothing comes in. Now, if there is more to do at once.
     pub(super) fn next_wake(&mut self, now: Now) -> Monotonic {
         if self.dispatcher.heads_wanted().is_some() {
             return now.mono;
         }
         let mut wake = Monotonic(u64::MAX);
-        if self.in_flight.is_none() && !self.probing {
+        if !self.awaits_commit() {
             wake = self.trimmer.next_pass();
             if !self.gathering.is_empty() {
-                wake = wake.min(self.not_before);
+                wake = Monotonic(0);
             }
             if self.usage.room != Room::Open {
                 wake = wake.min(self.next_probe);
             }
+            // Nothing of that can begin earlier.
+            wake = wake.max(self.not_before);
         }
         let timers = self.dispatcher.next_wake().into_iter().chain(self.stop_at);
         timers.min().map_or(wake, |at| wake.min(at))

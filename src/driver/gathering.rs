@@ -102,6 +102,11 @@ impl Gathering {
         }
     }
 
+    /// Whether there is something that waits, and nothing but settlements.
+    pub(super) fn only_settles(&self) -> bool {
+        !self.is_empty() && self.appends.is_empty() && self.subscriptions.is_empty() && self.webhook.is_none()
+    }
+
     /// Whether anything waits.
     pub(super) fn is_empty(&self) -> bool {
         self.appends.is_empty()

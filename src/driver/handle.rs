@@ -4,7 +4,6 @@ use std::sync::{Arc, mpsc};
 
 use tokio::sync::{mpsc::UnboundedReceiver, mpsc::UnboundedSender, oneshot, watch};
 
-use crate::journal::{CommitError, Usage};
 use crate::model::{
     ConsumerSettings, GroupName, KeyHash, Opened, Payload, Quarantined, SettledResult, Settlement, Start,
     StreamEvent, Token, UnixMillis,
@@ -79,8 +78,6 @@ pub enum Input {
         /// After the commit.
         reply: Reply<Result<(), AppendError>>,
     },
-    /// The commit in flight has ended; only the commit thread says so.
-    Committed(Result<Usage, CommitError>),
     /// Take no more updates, tell all streams to drain, and end when nothing is outstanding or `deadline` is over.
     Shutdown {
         /// Milliseconds from now.

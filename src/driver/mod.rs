@@ -13,6 +13,8 @@ mod run;
 mod settings;
 mod streams;
 mod tally;
+#[cfg(test)]
+mod tests;
 mod trim;
 
 pub use handle::{

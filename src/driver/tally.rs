@@ -1,6 +1,7 @@
 //! Counting what the driver does.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::groups::Groups;
 use super::handle::{Appended, PauseReason};
@@ -44,10 +45,8 @@ impl Tally {
         self.metrics.journal_max.get_or_create(&self.labels).set(bytes(usage.max_bytes));
     }
 
-    pub(super) fn committed(&self, batch: &Batch, took_ms: u64) {
-        #[expect(clippy::cast_precision_loss, reason = "milliseconds of one commit")]
-        let seconds = took_ms as f64 / 1_000.0;
-        self.metrics.commits.get_or_create(&self.labels).observe(seconds);
+    pub(super) fn committed(&self, batch: &Batch, took: Duration) {
+        self.metrics.commits.get_or_create(&self.labels).observe(took.as_secs_f64());
         #[expect(clippy::cast_precision_loss, reason = "a count of thousands")]
         let updates = batch.updates.len() as f64;
         self.metrics.commit_updates.get_or_create(&self.labels).observe(updates);

@@ -6,16 +6,21 @@
 
 use super::core::Core;
 use crate::journal::{JournalReader, ReadError};
-use crate::model::{GroupSettings, Head, Monotonic, Now, Sequence};
+use crate::model::{Head, Monotonic, Now, Sequence};
 
 /// Time between two passes.
 const PASS_EVERY_MS: u64 = 10_000;
 /// Heads that a step looks at beyond twice what its commit appends.
 const STEP: usize = 128;
 
+/// When the two clocks disagree by more than this between two passes, the wall clock was set: ages mean nothing then.
+const CLOCK_JUMP_MS: u64 = 60_000;
+
 /// Where the trimming is.
 #[derive(Debug, Default)]
 pub(super) struct Trimmer {
+    /// When the last pass began.
+    last_pass: Option<Now>,
     /// The next sequence to look at in the pass that is under way.
     at: Option<Sequence>,
     next_pass: Monotonic,
@@ -25,6 +30,12 @@ impl Trimmer {
     /// Whether there is something to do even if nothing comes in.
     pub(super) fn is_due(&self, now: Monotonic) -> bool {
         self.at.is_some() || now >= self.next_pass
+    }
+
+    /// Whether the wall clock was set since the last pass.
+    fn clock_jumped(&mut self, now: Now) -> bool {
+        let Some(last) = self.last_pass.replace(now) else { return false };
+        now.unix.since(last.unix).abs_diff(now.mono.since(last.mono)) > CLOCK_JUMP_MS
     }
 
     pub(super) fn next_pass(&self) -> Monotonic {
@@ -40,6 +51,13 @@ impl<R: JournalReader> Core<R> {
             None if now.mono >= self.trimmer.next_pass => {
                 self.trimmer.next_pass = now.mono.plus(PASS_EVERY_MS);
                 self.tally.groups(&self.groups, &self.dispatcher);
+                if self.trimmer.clock_jumped(now) {
+                    tracing::warn!(
+                        bot = self.tally.bot(),
+                        "the clock was set; nothing is trimmed or expired for now"
+                    );
+                    return Ok(Vec::new());
+                }
                 Sequence(1)
             }
             None => return Ok(Vec::new()),
@@ -70,7 +88,7 @@ impl<R: JournalReader> Core<R> {
         let mut groups = self.groups.durable().peekable();
         if groups.peek().is_none() {
             // Nobody has asked for updates yet. They wait as long as they would for a group.
-            let limit = GroupSettings::default().max_unsettled_age_ms;
+            let limit = self.settings.group.max_unsettled_age_ms;
             return if age < limit { Fate::KeepAllFromHere } else { Fate::Trim };
         }
         let crowded = self.usage.used_bytes > self.settings.retention_max_bytes;
@@ -102,4 +120,20 @@ enum Fate {
     Trim,
     /// Its groups have had their time with it.
     GiveUp,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::UnixMillis;
+
+    #[test]
+    fn a_clock_that_was_set_is_noticed_once() {
+        let at = |mono, unix| Now { mono: Monotonic(mono), unix: UnixMillis(unix) };
+        let mut trimmer = Trimmer::default();
+        assert!(!trimmer.clock_jumped(at(0, 1_000_000)));
+        assert!(!trimmer.clock_jumped(at(10_000, 1_010_500)));
+        assert!(trimmer.clock_jumped(at(20_000, 1_010_000_000)));
+        assert!(!trimmer.clock_jumped(at(30_000, 1_010_010_000)));
+    }
 }

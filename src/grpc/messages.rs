@@ -13,7 +13,7 @@ pub(super) const MESSAGE_BYTES: usize = 1 << 20;
 /// What a delivery's own fields take beside its update and its key, roughly.
 const DELIVERY_FIELDS_BYTES: usize = 128;
 /// How many tokens make up a message's worth of bytes.
-const TOKENS_IN_MESSAGE: usize = MESSAGE_BYTES / 50;
+const TOKENS_IN_MESSAGE: usize = MESSAGE_BYTES / 62;
 
 pub(super) fn message(event: Event) -> SubscribeResponse {
     SubscribeResponse { event: Some(event) }

@@ -69,8 +69,8 @@ pub enum ServeError {
     Transport(#[from] tonic::transport::Error),
 }
 
-/// The largest request: 100,000 held tokens of 50 bytes, and the rest of a SubscribeRequest.
-const MAX_REQUEST_BYTES: usize = 6 << 20;
+/// The largest request: 100,000 held tokens of 62 bytes, and the rest of a SubscribeRequest.
+const MAX_REQUEST_BYTES: usize = 8 << 20;
 /// Calls in flight on one connection: one Subscribe and many settlements that wait for the disk. More of them wait at
 /// the client, so that one connection cannot hold any amount of memory in half-sent requests.
 const MAX_CALLS_PER_CONNECTION: u32 = 512;

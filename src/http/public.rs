@@ -30,8 +30,9 @@ pub const MAX_BODY_BYTES: usize = 1 << 20;
 const MAX_BODIES_BYTES: usize = 64 << 20;
 /// Telegram opens at most 100 per bot; a proxy in front pools its own. More wait to be accepted.
 const MAX_CONNECTIONS: u32 = 2048;
-/// How long a request's head may take, and how long a connection may be idle.
-const HEAD_TIMEOUT: Duration = Duration::from_secs(60);
+/// How long a request's head may take, and how long a connection may be idle: longer than the usual 60 s of proxies,
+/// so that they close idle connections and not we, just when they send a request.
+const HEAD_TIMEOUT: Duration = Duration::from_secs(75);
 /// How long a body may take.
 const BODY_TIMEOUT: Duration = Duration::from_secs(10);
 /// How long requests in flight may take at the end. Telegram sends again what was not answered.

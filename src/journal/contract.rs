@@ -121,7 +121,7 @@ impl<P: Place> Subject<P> {
 /// Makes a test of every scenario, for the places that `$place` makes.
 macro_rules! contract_suite {
     ($place:expr) => {
-        $crate::journal::contract::contract_suite! { @each $place,
+        $crate::journal::contract::contract_suite! { @each $place =>
             nothing_is_there_at_first
             an_empty_batch_does_nothing
             updates_are_read_back
@@ -148,7 +148,7 @@ macro_rules! contract_suite {
             $crate::journal::contract::random_batches_and_reopens(|| $place);
         }
     };
-    (@each $place:expr, $($scenario:ident)*) => {
+    (@each $place:expr => $($scenario:ident)*) => {
         $(
             #[test]
             fn $scenario() {

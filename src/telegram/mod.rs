@@ -28,7 +28,7 @@ use std::time::Duration;
 
 use tokio::sync::watch;
 
-use crate::intake::Intake;
+use crate::intake::{Intake, IntakeState};
 use crate::observe::metrics::Metrics;
 use api::Api;
 use backoff::{Backoff, Waits};
@@ -37,10 +37,10 @@ use status::Reporter;
 pub use api::{Me, WebhookInfo};
 pub use call_error::{CallError, Conflict};
 pub use probe::{Finding, Probe, probe};
-pub use secret::{InvalidSecret, webhook_secret};
+pub use secret::{InvalidSecret, check_secret, webhook_secret};
 pub use settings::{BotToken, InvalidToken, Mode, Settings};
 pub use status::{ActiveMode, Status, StatusReader};
-pub use webhook_url::{InvalidWebhookUrl, check_webhook_url};
+pub use webhook_url::{InvalidWebhookUrl, check_url, check_webhook_url};
 
 /// What an operator must mend before the bot can work.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -128,14 +128,20 @@ struct Pace {
     heal: Duration,
 }
 
-const PACE: Pace = Pace {
-    trouble: Waits { initial: Duration::from_secs(1), max: Duration::from_secs(60) },
-    conflict: Waits { initial: Duration::from_secs(2), max: Duration::from_secs(30) },
-    conflict_memory: Duration::from_secs(60),
-    recheck: Duration::from_secs(30),
-    watch: Duration::from_secs(30),
-    heal: Duration::from_secs(3600),
-};
+impl Pace {
+    /// After a 409 it waits for a whole long poll of the other at most, which then has said whether it is alive.
+    fn of(settings: &Settings) -> Self {
+        let conflict_max = settings.poll_timeout.clamp(Duration::from_secs(2), Duration::from_secs(30));
+        Self {
+            trouble: Waits { initial: Duration::from_secs(1), max: Duration::from_secs(60) },
+            conflict: Waits { initial: Duration::from_secs(1), max: conflict_max },
+            conflict_memory: conflict_max.mul_f64(1.5),
+            recheck: Duration::from_secs(30),
+            watch: Duration::from_secs(30),
+            heal: Duration::from_secs(3600),
+        }
+    }
+}
 
 /// One bot's connection to Telegram.
 #[derive(Debug)]
@@ -168,7 +174,8 @@ impl Telegram {
         let client = |why| Fatal::Client { bot: settings.bot.clone(), why };
         let api = Api::new(&settings, metrics.clone()).map_err(client)?;
         let reporter = Reporter::new(&settings, metrics);
-        Ok(Self { settings, api, intake, reporter, pace: PACE })
+        let pace = Pace::of(&settings);
+        Ok(Self { settings, api, intake, reporter, pace })
     }
 
     /// Where the connection's status is read, before, while and after it runs.
@@ -188,6 +195,22 @@ impl Telegram {
             // A sender that is gone cannot say it any more, and means the same.
             _ = shutdown.wait_for(|stop| *stop) => Ok(()),
             ended = self.connect() => ended,
+            () = self.watch_intake() => Ok(()),
+        }
+    }
+
+    /// Shows in the status whether updates are taken; ends with the driver.
+    async fn watch_intake(&self) {
+        let mut state = self.intake.state();
+        loop {
+            let paused = match *state.borrow_and_update() {
+                IntakeState::Open => None,
+                IntakeState::Paused { reason, .. } => Some(reason),
+            };
+            self.reporter.paused(paused);
+            if state.changed().await.is_err() {
+                return;
+            }
         }
     }
 

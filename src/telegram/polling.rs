@@ -68,21 +68,17 @@ impl Telegram {
                 allowed_updates: self.settings.allowed_updates.as_deref(),
             };
             match self.api.get_updates(&request).await {
-                Ok(page) => {
-                    let waited_in_vain = page.elements.is_empty() && !timeout.is_zero();
-                    match self.store(page, &mut at).await {
-                        Stored::Durable => self.polled(waited_in_vain, &mut at),
-                        Stored::Stuck => {
-                            self.reporter
-                                .degraded("Telegram's next update cannot be read; trying to pass it");
-                            tokio::time::sleep(at.trouble.wait()).await;
-                        }
-                        Stored::Refused(AppendError::Stopped) => return Ended::DriverStopped,
-                        Stored::Refused(AppendError::Paused(_)) => {
-                            tokio::time::sleep(at.trouble.wait()).await;
-                        }
+                Ok(page) => match self.store(page, &mut at).await {
+                    Stored::Durable => self.polled(&mut at),
+                    Stored::Stuck => {
+                        self.reporter.degraded("Telegram's next update cannot be read; trying to pass it");
+                        tokio::time::sleep(at.trouble.wait()).await;
                     }
-                }
+                    Stored::Refused(AppendError::Stopped) => return Ended::DriverStopped,
+                    Stored::Refused(AppendError::Paused(_)) => {
+                        tokio::time::sleep(at.trouble.wait()).await;
+                    }
+                },
                 Err(CallError::Unauthorized | CallError::NotFound) => return Ended::TokenRefused,
                 Err(CallError::Conflict(Conflict::WebhookActive | Conflict::WebhookSet)) => {
                     return Ended::WebhookSet;
@@ -105,13 +101,7 @@ impl Telegram {
 
     /// Waits while the journal takes no updates; an error if it never will again.
     async fn wait_until_open(&self) -> Result<(), tokio::sync::watch::error::RecvError> {
-        let mut state = self.intake.state();
-        if let IntakeState::Paused { reason, .. } = *state.borrow() {
-            self.reporter.paused(Some(reason));
-        }
-        state.wait_for(|state| *state == IntakeState::Open).await?;
-        self.reporter.paused(None);
-        Ok(())
+        self.intake.state().wait_for(|state| *state == IntakeState::Open).await.map(drop)
     }
 
     /// Makes a page durable and moves the offset past it.
@@ -156,12 +146,12 @@ impl Telegram {
         Stored::Durable
     }
 
-    /// A poll has worked.
-    fn polled(&self, waited_in_vain: bool, at: &mut Position) {
+    /// A poll has worked. Whether somebody else polls too is only known after a while without a conflict: two that
+    /// take turns both get pages.
+    fn polled(&self, at: &mut Position) {
         at.fresh = false;
         at.trouble.reset();
-        let over = |last: Instant| waited_in_vain || last.elapsed() > self.pace.conflict_memory;
-        if at.last_conflict.is_none_or(over) {
+        if at.last_conflict.is_none_or(|last| last.elapsed() > self.pace.conflict_memory) {
             at.last_conflict = None;
             at.conflict.reset();
             self.reporter.conflict_over();

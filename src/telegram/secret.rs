@@ -22,13 +22,21 @@ pub struct InvalidSecret;
 /// [`InvalidSecret`]; it does not repeat the secret.
 pub fn webhook_secret(settings: &Settings) -> Result<Box<str>, InvalidSecret> {
     if let Some(secret) = &settings.webhook_secret {
-        let allowed = |b: u8| b.is_ascii_alphanumeric() || b == b'_' || b == b'-';
-        let fits = (1..=MAX_SECRET_BYTES).contains(&secret.len()) && secret.bytes().all(allowed);
-        return if fits { Ok(secret.clone()) } else { Err(InvalidSecret) };
+        return check_secret(secret).map(|()| secret.clone());
     }
     // HMAC takes keys of any length.
     let mut mac =
         Hmac::<Sha256>::new_from_slice(settings.token.expose().as_bytes()).map_err(|_| InvalidSecret)?;
     mac.update(DERIVED_FROM);
     Ok(mac.finalize().into_bytes().iter().map(|byte| format!("{byte:02x}")).collect::<String>().into())
+}
+
+/// Whether Telegram takes this secret.
+///
+/// # Errors
+/// [`InvalidSecret`]; it does not repeat the secret.
+pub fn check_secret(secret: &str) -> Result<(), InvalidSecret> {
+    let allowed = |b: u8| b.is_ascii_alphanumeric() || b == b'_' || b == b'-';
+    let fits = (1..=MAX_SECRET_BYTES).contains(&secret.len()) && secret.bytes().all(allowed);
+    if fits { Ok(()) } else { Err(InvalidSecret) }
 }

@@ -66,8 +66,9 @@ pub enum Mode {
     Webhook,
 }
 
-/// One bot's side towards Telegram. Checked where it is made.
-#[derive(Clone, Debug)]
+/// One bot's side towards Telegram. Checked where it is made. Its `Debug` shows no secret and no proxy, whose URL may
+/// hold a password.
+#[derive(Clone)]
 pub struct Settings {
     /// The bot's name in the configuration.
     pub bot: Box<str>,
@@ -100,6 +101,19 @@ pub struct Settings {
     pub drop_pending_updates: bool,
     /// `timeout` of getUpdates.
     pub poll_timeout: Duration,
+}
+
+impl fmt::Debug for Settings {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Settings")
+            .field("bot", &self.bot)
+            .field("token", &self.token)
+            .field("api_url", &self.api_url)
+            .field("mode", &self.mode)
+            .field("webhook_url", &self.webhook_url)
+            .field("takeover", &self.takeover)
+            .finish_non_exhaustive()
+    }
 }
 
 #[cfg(test)]

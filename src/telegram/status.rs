@@ -185,10 +185,13 @@ impl Reporter {
     /// The journal takes no updates, or does again.
     pub(super) fn paused(&self, reason: Option<PauseReason>) {
         match (self.status.borrow().paused, reason) {
+            // Both come and go in the normal course of things.
+            (_, Some(PauseReason::Overloaded | PauseReason::Stopping))
+            | (Some(PauseReason::Overloaded | PauseReason::Stopping), None) => {}
             (None, Some(reason)) => {
-                tracing::warn!(bot = self.bot(), "polling pauses: {reason}; Telegram keeps the updates");
+                tracing::warn!(bot = self.bot(), "no updates are taken: {reason}; Telegram keeps them");
             }
-            (Some(_), None) => tracing::info!(bot = self.bot(), "polling goes on"),
+            (Some(_), None) => tracing::info!(bot = self.bot(), "updates are taken again"),
             _ => {}
         }
         self.change(|status| status.paused = reason);

@@ -61,15 +61,18 @@ impl Telegram {
                 if self.remember(url).await == Err(AppendError::Stopped) {
                     return Ok(Ended::DriverStopped);
                 }
-            } else if self.may_set(&mut held, &info) {
+            } else if self.may_set(&held, &info) {
                 match self.register(url, drop_pending).await {
                     Ok(()) => {
-                        held.registered = true;
+                        if std::mem::replace(&mut held.registered, true) {
+                            held.last_heal = Some(Instant::now());
+                        }
                         continue;
                     }
                     Err(CallError::Unauthorized | CallError::NotFound) => return Ok(Ended::TokenRefused),
                     Err(CallError::Refused { code: 400, description })
-                        if !description.contains(UNRESOLVED) =>
+                        // What was taken before may be taken again; names come and go.
+                        if !held.registered && !description.contains(UNRESOLVED) =>
                     {
                         let bot = self.settings.bot.clone();
                         return Err(Fatal::WebhookRefused { bot, url: url.into(), description });
@@ -91,7 +94,7 @@ impl Telegram {
 
     /// Whether to set the webhook now. One that we had set and that is gone is reported at once and repaired at most
     /// once an hour: something else is at work, and two that fight would fill Telegram's limits.
-    fn may_set(&self, held: &mut Held, info: &WebhookInfo) -> bool {
+    fn may_set(&self, held: &Held, info: &WebhookInfo) -> bool {
         if !held.registered {
             if self.owner_of(&info.url) == Owner::Stranger {
                 let host = host_of(&info.url);
@@ -101,14 +104,14 @@ impl Telegram {
         }
         let now_there =
             if info.url.is_empty() { "gone".to_owned() } else { format!("one to {}", host_of(&info.url)) };
+        if self.owner_of(&info.url) != Owner::Stranger {
+            self.reporter.conflict_over();
+        }
         let healing = held.last_heal.is_none_or(|last| last.elapsed() >= self.pace.heal);
         let then = if healing { "setting it again" } else { "set again within the hour already; waiting" };
         self.reporter.trouble(&format!(
             "our webhook is {now_there} without our doing: somebody else uses the token; {then}"
         ));
-        if healing {
-            held.last_heal = Some(Instant::now());
-        }
         healing
     }
 

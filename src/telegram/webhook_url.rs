@@ -43,18 +43,26 @@ pub fn check_webhook_url(url: &str, settings: &Settings) -> Result<(), InvalidWe
     if url.contains(settings.token.expose()) {
         return Err(InvalidWebhookUrl::HoldsToken);
     }
+    check_url(url, settings.local_api)
+}
+
+/// The same without a bot: whether Telegram, or a Bot API server with `--local`, takes such a URL.
+///
+/// # Errors
+/// [`InvalidWebhookUrl`].
+pub fn check_url(url: &str, local_api: bool) -> Result<(), InvalidWebhookUrl> {
     let parsed = Url::parse(url).ok().filter(Url::has_host);
     let parsed = parsed.ok_or_else(|| InvalidWebhookUrl::NotAUrl(url.into()))?;
     let taken = match parsed.scheme() {
         "https" => true,
-        "http" => settings.local_api,
+        "http" => local_api,
         _ => return Err(InvalidWebhookUrl::NotAUrl(url.into())),
     };
     if !taken {
         return Err(InvalidWebhookUrl::NotHttps(url.into()));
     }
     match parsed.port_or_known_default() {
-        Some(port) if !settings.local_api && !PORTS.contains(&port) => {
+        Some(port) if !local_api && !PORTS.contains(&port) => {
             Err(InvalidWebhookUrl::Port { url: url.into(), port })
         }
         _ => Ok(()),

@@ -20,8 +20,8 @@ pub struct Update<'a> {
     pub update_id: i64,
     /// Its kind; [`KindCode::UNKNOWN`] for those that this release does not know.
     pub kind: KindCode,
-    /// The name of its payload field, of unknown kinds too; `unknown` if there is none, or none of at most
-    /// [`MAX_KIND_BYTES`] bytes.
+    /// The name of its payload field, of unknown kinds too; `unknown` if there is none, or if the name is no plain text
+    /// of 1 to [`MAX_KIND_BYTES`] bytes.
     pub kind_name: Cow<'a, str>,
     /// What it is ordered by.
     pub key: Key<'a>,
@@ -35,7 +35,7 @@ pub struct Update<'a> {
     pub json: &'a str,
 }
 
-/// An unknown kind with a longer name is called `unknown`: kinds are shown and counted.
+/// An unknown kind with a longer name is called `unknown`: kinds are shown in lists and logs.
 pub const MAX_KIND_BYTES: usize = 64;
 
 /// Why a body is no update.
@@ -100,6 +100,11 @@ fn string<'a>(raw: &'a RawValue) -> Option<Cow<'a, str>> {
     if inner.contains('\\') { serde_json::from_str(text).ok().map(Cow::Owned) } else { Some(inner.into()) }
 }
 
+/// Whether a text can be shown as a name: short, not empty, and without control characters.
+fn is_plain(text: &str, max_bytes: usize) -> bool {
+    (1..=max_bytes).contains(&text.len()) && !text.contains(char::is_control)
+}
+
 /// The outer fields of an update.
 #[derive(Default)]
 struct Envelope<'a> {
@@ -126,7 +131,7 @@ impl<'a> Envelope<'a> {
                 self.known = present.then_some((kind, value));
             }
         } else if self.unknown.as_ref().is_none_or(|(known, _)| *known == name) {
-            let name = if name.len() > MAX_KIND_BYTES { "unknown".into() } else { name };
+            let name = if is_plain(&name, MAX_KIND_BYTES) { name } else { "unknown".into() };
             self.unknown = present.then_some((name, value));
         }
     }
@@ -202,6 +207,9 @@ mod tests {
         assert_eq!(key(r#"{"update_id":1,"x":{"id":"a"}}"#), "id:a");
         assert_eq!(key(r#"{"update_id":1,"x":{"id":17}}"#), "id:17");
         assert_eq!(key(r#"{"update_id":1,"x":17}"#), "update:1");
+        assert_eq!(parse(br#"{"update_id":1,"a\nb":{}}"#).unwrap().kind_name, "unknown");
+        assert_eq!(parse(br#"{"update_id":1,"":{}}"#).unwrap().kind_name, "unknown");
+        assert_eq!(key(r#"{"update_id":1,"poll":{"id":"5\u001b[31m"}}"#), "update:1");
         let long = format!(r#"{{"update_id":1,"{}":{{}}}}"#, "k".repeat(65));
         assert_eq!(parse(long.as_bytes()).unwrap().kind_name, "unknown");
     }

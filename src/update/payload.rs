@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use serde::de::{Deserialize, Deserializer, IgnoredAny, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
-use super::{Key, KindCode, integer, string};
+use super::{Key, KindCode, integer, is_plain, string};
 
 /// A longer id is not taken for a key: keys are stored and shown with every update.
 const MAX_ID_BYTES: usize = 128;
@@ -94,11 +94,11 @@ impl<'a> Payload<'a> {
     }
 }
 
-/// An id's text: a string of reasonable length, or an integer.
+/// An id's text: a string that can be shown, or an integer.
 fn id_text(raw: Option<&RawValue>) -> Option<Cow<'_, str>> {
     let raw = raw?;
     let text = string(raw).or_else(|| integer(raw).map(|_| Cow::Borrowed(raw.get())))?;
-    (1..=MAX_ID_BYTES).contains(&text.len()).then_some(text)
+    is_plain(&text, MAX_ID_BYTES).then_some(text)
 }
 
 impl<'de> Visitor<'de> for Payload<'de> {

@@ -1,6 +1,8 @@
 //! The gRPC contract, over a real connection: a client generated from the protos, the server, and a driver that the
 //! tests play.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "helpers of tests")]
+
 #[path = "../grpc_support/mod.rs"]
 #[allow(dead_code, reason = "shared with the benchmark")]
 mod support;

@@ -186,7 +186,7 @@ async fn the_other_events_arrive_as_they_are() {
     let mut lost = Vec::new();
     while lost.len() < 50_000 {
         let Event::LeaseLost(message) = next(&mut stream).await else { panic!("not lease_lost") };
-        assert!(message.tokens.len() * 50 <= 1 << 20);
+        assert!(message.tokens.len() * 62 <= 1 << 20);
         lost.extend(message.tokens);
     }
     assert_eq!(lost[49_999], token(50_000).encode());

@@ -81,9 +81,11 @@ impl FakeDriver {
     }
 }
 
-/// A journal that can only be copied: `copy_to` writes these bytes, or fails.
+/// A journal that can only be copied, by this.
 #[derive(Clone)]
-pub struct FakeReader(pub Arc<dyn Fn(&Path) -> Result<(), ReadError> + Send + Sync>);
+pub struct FakeReader(pub Arc<CopyTo>);
+
+type CopyTo = dyn Fn(&Path) -> Result<(), ReadError> + Send + Sync;
 
 impl JournalReader for FakeReader {
     fn heads(&self, _: Sequence, _: usize) -> Result<Vec<Head>, ReadError> {
@@ -160,13 +162,14 @@ impl Gateway {
 }
 
 pub fn token(sequence: u64) -> Token {
+    let key = KeyHash::of("chat:42");
     Token {
         journal: 7,
         group: GroupId(1),
         generation: 1,
         boot: 1,
         sequence: Sequence(sequence),
-        key: KeyHash(1),
+        key,
         attempt: 1,
     }
 }

@@ -51,13 +51,14 @@ async fn next(body: &mut ConsumerBody) -> Event {
 }
 
 fn token(sequence: u64) -> Token {
+    let key = KeyHash::of("chat:1");
     Token {
         journal: 7,
         group: GroupId(1),
         generation: 1,
         boot: 1,
         sequence: Sequence(sequence),
-        key: KeyHash(1),
+        key,
         attempt: 1,
     }
 }

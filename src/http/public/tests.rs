@@ -88,7 +88,7 @@ fn status(answer: &str) -> u16 {
 }
 
 #[tokio::test]
-async fn an_update_is_answered_with_an_empty_200_only_after_it_is_durable() {
+async fn p1_an_update_is_answered_with_an_empty_200_only_after_it_is_durable() {
     let server = Server::start().await;
     server.driver.stored().stuck = true;
     let mut stream = server.send(post(&[], UPDATE).as_bytes()).await;
@@ -175,7 +175,7 @@ async fn a_body_that_does_not_come_in_time_is_given_up() {
 }
 
 #[tokio::test]
-async fn while_the_journal_is_full_telegram_is_asked_to_come_again() {
+async fn p6_while_the_journal_is_full_telegram_is_asked_to_come_again() {
     let server = Server::start().await;
     server.driver.pause(PauseReason::JournalFull);
     let answer = server.post(UPDATE).await;
@@ -188,7 +188,7 @@ async fn while_the_journal_is_full_telegram_is_asked_to_come_again() {
 }
 
 #[tokio::test]
-async fn bodies_that_wait_for_their_commit_are_bounded() {
+async fn p6_bodies_that_wait_for_their_commit_are_bounded() {
     let server = Server::start_with(Duration::from_secs(30), UPDATE.len()).await;
     server.driver.stored().stuck = true;
     let mut first = server.send(post(&[], UPDATE).as_bytes()).await;

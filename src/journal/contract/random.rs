@@ -146,7 +146,7 @@ fn again(batch: &Batch, model: &Model) -> Batch {
 }
 
 pub(in crate::journal) fn random_batches_and_reopens<P: Place>(place: impl Fn() -> P) {
-    let config = ProptestConfig { cases: 48, failure_persistence: None, ..ProptestConfig::default() };
+    let config = ProptestConfig { cases: 96, failure_persistence: None, ..ProptestConfig::default() };
     let steps = prop::collection::vec(step(), 1..25);
     let run = |steps: Vec<Step>| {
         let mut subject = Subject::new(place(), Reopening::Never);

@@ -41,8 +41,8 @@ pub struct Options {
     /// The limit of what the journal takes, in bytes; at least 4 MiB. The file itself may get a quarter larger, since
     /// it does not shrink and what is free in it may be scattered.
     pub max_bytes: u64,
-    /// What of that only settlements and trims may use, in bytes, and what is kept allocated on the disk for them; at
-    /// least 256 KiB, at most half of the limit.
+    /// What of that is kept for settlements and trims, in bytes, and kept allocated on the disk for them; the last batch
+    /// of updates may take half of it. At least 256 KiB, at most half of the limit.
     pub reserve_bytes: u64,
 }
 
@@ -133,20 +133,26 @@ impl LmdbJournal {
         Ok(())
     }
 
-    /// What is missing to append `needed` bytes without touching the reserve.
+    /// What must be there beyond what is in use to append `needed` bytes.
+    fn ahead(&self, needed: u64) -> u64 {
+        self.options.reserve_bytes.max(needed.saturating_add(self.options.reserve_bytes / 2))
+    }
+
+    /// What is missing to append `needed` bytes. Where there is room at all, half of the reserve may be used: so a
+    /// batch of that size is never refused, and the next one is told that the room ended.
     fn lacks(&mut self, needed: u64) -> Result<Option<&'static str>, Fault> {
         let mut usage = self.shared.usage();
         if usage.room != Room::Open {
             usage = self.look()?;
         }
-        let over_limit = usage.used_bytes.saturating_add(needed) > self.options.max_bytes;
+        let Options { max_bytes, reserve_bytes } = self.options;
+        let over_limit = usage.used_bytes.saturating_add(needed) > max_bytes - reserve_bytes / 2;
         Ok(match usage.room {
             Room::JournalFull => Some("it is at its limit less the reserve for settlements"),
             Room::DiskFull => Some("the disk is full"),
             Room::Open if over_limit => Some("the batch does not fit below its limit"),
             Room::Open => {
-                let ahead = needed.saturating_add(self.options.reserve_bytes);
-                let enough = self.space.has(self.extent, ahead)?;
+                let enough = self.space.has(self.extent, self.ahead(needed))?;
                 (!enough).then_some("the disk has no room for the batch")
             }
         })
@@ -176,7 +182,7 @@ impl LmdbJournal {
         let for_room = match fault.shortage() {
             Shortage::Certain => true,
             Shortage::Possible => {
-                let ahead = needed.saturating_add(self.options.reserve_bytes);
+                let ahead = self.ahead(needed);
                 matches!(self.space.has(self.extent, ahead), Ok(false))
             }
             Shortage::None => false,

@@ -118,6 +118,12 @@ async fn the_secret_is_the_configured_one_or_the_same_for_every_start() {
     let with =
         |secret: &str| webhook_secret(&Settings { webhook_secret: Some(secret.into()), ..derived.clone() });
     assert_eq!(with("abc-_9").as_deref(), Ok("abc-_9"));
+    let shown = Settings {
+        webhook_secret: Some("abc".into()),
+        proxy: Some("http://u:abc@p".into()),
+        ..derived.clone()
+    };
+    assert!(!format!("{shown:?}").contains("abc"));
     for bad in ["", "ä", "a b", &"x".repeat(257)] {
         assert_eq!(with(bad), Err(InvalidSecret));
     }

@@ -65,11 +65,15 @@ impl Running {
     }
 
     fn start_with(settings: Settings, prepare: impl FnOnce(&FakeDriver)) -> Self {
+        Self::start_at(FAST, settings, prepare)
+    }
+
+    fn start_at(pace: Pace, settings: Settings, prepare: impl FnOnce(&FakeDriver)) -> Self {
         let metrics = Metrics::new();
         let (driver, intake) = FakeDriver::start(metrics.clone());
         prepare(&driver);
         let mut telegram = Telegram::new(settings, intake, metrics.clone()).unwrap();
-        telegram.pace = FAST;
+        telegram.pace = pace;
         let status = telegram.status();
         let (shutdown, stop) = watch::channel(false);
         let task = tokio::spawn(telegram.run(stop));

@@ -4,13 +4,13 @@ use bytes::Bytes;
 use serde_json::{Value, json};
 
 use super::fake_api::{FakeApi, Reply, webhook_info};
-use super::{Running, TOKEN, WEBHOOK, settings, update};
+use super::{FAST, Pace, Running, TOKEN, WEBHOOK, settings, update};
 use crate::intake::PauseReason;
 use crate::observe::metrics::{CallLabels, IntakeLabels};
 use crate::telegram::{ActiveMode, Mode};
 
 #[tokio::test]
-async fn a_page_is_confirmed_only_after_it_is_durable_and_the_first_poll_has_no_offset() {
+async fn p1_a_page_is_confirmed_only_after_it_is_durable_and_the_first_poll_has_no_offset() {
     let api = FakeApi::start().await;
     api.script(
         "getUpdates",
@@ -32,7 +32,7 @@ async fn a_page_is_confirmed_only_after_it_is_durable_and_the_first_poll_has_no_
 }
 
 #[tokio::test]
-async fn while_the_journal_is_full_nothing_is_confirmed_and_polling_resumes_by_itself() {
+async fn p6_while_the_journal_is_full_nothing_is_confirmed_and_polling_resumes_by_itself() {
     let api = FakeApi::start().await;
     api.script("getUpdates", [Reply::Result(json!([])), Reply::Result(json!([update(10)]))]);
     let mut running = Running::start_with(settings(&api), |driver| driver.pause(PauseReason::JournalFull));
@@ -59,7 +59,7 @@ async fn a_page_that_the_journal_refuses_is_asked_for_again() {
 }
 
 #[tokio::test]
-async fn at_the_end_a_page_that_is_not_durable_yet_stays_unconfirmed() {
+async fn p1_at_the_end_a_page_that_is_not_durable_yet_stays_unconfirmed() {
     let api = FakeApi::start().await;
     api.script("getUpdates", [Reply::Result(json!([update(10)]))]);
     let running = Running::start_with(settings(&api), |driver| driver.stored().stuck = true);
@@ -94,7 +94,8 @@ async fn another_poller_is_said_in_plain_words_and_the_bot_is_taken_over_when_it
     let api = FakeApi::start().await;
     let conflict = Reply::Error(409, "Conflict: terminated by other getUpdates request");
     api.script("getUpdates", [conflict, Reply::Result(json!([])), Reply::Result(json!([]))]);
-    let mut running = Running::start(settings(&api));
+    let pace = Pace { conflict_memory: Duration::ZERO, ..FAST };
+    let mut running = Running::start_at(pace, settings(&api), |_| {});
     api.called("getUpdates", 3).await;
     let status = running.status(|status| status.connected_since.is_some() && status.conflict.is_none()).await;
     assert_eq!(status.mode, Some(ActiveMode::Polling));
@@ -172,7 +173,7 @@ async fn an_answer_that_always_breaks_off_is_quarantined_and_passed() {
 }
 
 #[tokio::test]
-async fn a_strangers_webhook_is_left_alone_and_both_ways_out_are_said() {
+async fn p7_a_strangers_webhook_is_left_alone_and_both_ways_out_are_said() {
     let api = FakeApi::start().await;
     api.set_webhook_info(webhook_info("https://prod.example.com/secret-path"));
     let mut settings = settings(&api);

@@ -1,0 +1,182 @@
+//! `switchboard bench`: simulator → gateway → consumers, in separate processes, and what the machine could do at most.
+
+mod consumer;
+mod fleet;
+mod histogram;
+mod limits;
+mod report;
+mod rig;
+mod usage;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use clap::{Args, Subcommand, ValueEnum};
+use thiserror::Error;
+use tonic::Status;
+
+use super::client::ConnectError;
+use super::processes::ProcessError;
+use super::signals;
+
+/// Measure the gateway on this machine
+///
+/// Runs a simulated Telegram, a gateway and consumers as separate processes; checks that every group gets every update
+/// once and each chat in order; prints updates per second durable end to end, latencies, the gateway's CPU and memory,
+/// and beside them what the disk and gRPC alone can do here. Fails if anything was lost, repeated or out of order.
+#[derive(Args, Clone, Debug)]
+#[command(args_conflicts_with_subcommands = true)]
+pub struct BenchArgs {
+    #[command(subcommand)]
+    role: Option<Role>,
+
+    /// How updates come in
+    #[arg(long, value_enum, default_value_t = Mode::Webhook)]
+    mode: Mode,
+
+    /// Updates a second; 0 means as many as are taken
+    #[arg(long, default_value_t = 0)]
+    rate: u32,
+
+    /// Updates in all
+    #[arg(long, default_value_t = 100_000, value_parser = clap::value_parser!(u64).range(1..))]
+    total: u64,
+
+    /// Groups, each of which gets every update
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=100))]
+    groups: u32,
+
+    /// Consumers in each group
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=100))]
+    consumers: u32,
+
+    /// Chats that the updates come from
+    #[arg(long, default_value_t = 1000, value_parser = clap::value_parser!(u32).range(1..))]
+    chats: u32,
+
+    /// About how large each update is, in bytes of JSON
+    #[arg(long, default_value_t = 1024, value_parser = clap::value_parser!(u32).range(600..=500_000))]
+    size: u32,
+
+    /// How many updates may be out to a consumer
+    #[arg(long, default_value_t = 4096, value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    max_outstanding: u32,
+
+    /// Instead: the time from a restart with N unsettled updates until the first delivery
+    #[arg(long, value_name = "N", conflicts_with = "backlog", value_parser = clap::value_parser!(u64).range(1..))]
+    restart: Option<u64>,
+
+    /// Instead: memory with N updates waiting, and CPU per update with N and with N/1000 of them
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1000..))]
+    backlog: Option<u64>,
+
+    /// Leave out what the machine could do at most
+    #[arg(long)]
+    no_limits: bool,
+
+    /// Keep the gateway's data below this directory instead of the one for temporary files
+    #[arg(long, value_name = "DIRECTORY")]
+    directory: Option<PathBuf>,
+
+    /// Print the result as JSON
+    #[arg(long)]
+    json: bool,
+}
+
+/// How updates come in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Mode {
+    /// The gateway asks for them
+    Polling,
+    /// Telegram posts them
+    Webhook,
+}
+
+impl Mode {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Polling => "polling",
+            Self::Webhook => "webhook",
+        }
+    }
+
+    /// How many updates can be on their way into the journal: a page, or the webhook's connections.
+    fn in_flight(self) -> usize {
+        match self {
+            Self::Polling | Self::Webhook => 100,
+        }
+    }
+}
+
+/// The processes that the command starts.
+#[derive(Clone, Debug, Subcommand)]
+enum Role {
+    #[command(hide = true)]
+    Consumer(consumer::ConsumerArgs),
+    #[command(hide = true)]
+    BareServer(limits::BareServerArgs),
+}
+
+/// Why there is no result.
+#[derive(Debug, Error)]
+enum BenchError {
+    #[error(transparent)]
+    Process(#[from] ProcessError),
+    #[error(transparent)]
+    Connect(#[from] ConnectError),
+    #[error("the simulator: {0}")]
+    Simulator(std::io::Error),
+    #[error("cannot start {name}: {source}")]
+    Child { name: &'static str, source: std::io::Error },
+    #[error("a consumer of group {group} could not join")]
+    Consumer { group: String },
+    #[error("nothing has happened for {after:?}; the consumers stand at {progress}")]
+    Stalled { after: Duration, progress: String },
+    #[error("the gateway has stored {stored} of {wanted} updates and takes no more")]
+    NotStored { stored: u64, wanted: u64 },
+    #[error("the raw log {path}: {source}")]
+    RawLog { path: PathBuf, source: std::io::Error },
+    #[error("the bare stream: {0}")]
+    BareStream(Status),
+    #[error("interrupted")]
+    Interrupted,
+}
+
+/// Runs the command.
+pub async fn run(args: BenchArgs) -> ExitCode {
+    match args.role.clone() {
+        Some(Role::Consumer(args)) => return consumer::run(args).await,
+        Some(Role::BareServer(args)) => return limits::serve_bare(args).await,
+        None => {}
+    }
+    let json = args.json;
+    let measured = tokio::select! {
+        measured = measure(&args) => measured,
+        // Dropping what runs ends the processes and removes their directory.
+        _ = signals::stop_requested() => Err(BenchError::Interrupted),
+    };
+    match measured {
+        Ok(report) => {
+            println!("{}", if json { report.json() } else { report.table() });
+            if report.holds() {
+                ExitCode::SUCCESS
+            } else {
+                eprintln!("switchboard bench: updates were lost, repeated or out of order; see above");
+                ExitCode::FAILURE
+            }
+        }
+        Err(error) => {
+            eprintln!("switchboard bench: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn measure(args: &BenchArgs) -> Result<report::Report, BenchError> {
+    match (args.restart, args.backlog) {
+        (Some(updates), _) => rig::restart(args, updates).await,
+        (None, Some(updates)) => rig::backlog(args, updates).await,
+        (None, None) => rig::throughput(args).await,
+    }
+}

@@ -1,0 +1,64 @@
+//! Exit codes: scripts and supervisors tell apart by them what went wrong.
+
+use std::process::ExitCode;
+
+use crate::gateway::Failure;
+
+/// How a command ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Exit {
+    /// As asked.
+    Done,
+    /// A failure at run time.
+    Failed,
+    /// The command line or the configuration is wrong.
+    Config,
+    /// A port or the data directory cannot be used.
+    Place,
+    /// Telegram refuses the token or the webhook.
+    Refused,
+    /// Stopped at once by a second signal.
+    Interrupted,
+}
+
+/// The same for `--help`.
+pub(super) const EXIT_CODES: &str = "\
+Exit codes:
+  0    stopped as asked
+  1    a failure at run time
+  2    the command line or the configuration is wrong
+  3    a port is in use, or the data directory cannot be used
+  4    Telegram refuses the token or the webhook, for every bot
+  130  a second signal ended the process at once";
+
+impl Exit {
+    pub(super) fn after(failure: &Failure) -> Self {
+        match failure {
+            Failure::Listen { .. }
+            | Failure::DataDir { .. }
+            | Failure::Journal { .. }
+            | Failure::Restore(_) => Self::Place,
+            Failure::Telegram(_) => Self::Refused,
+            Failure::Interrupted => Self::Interrupted,
+            Failure::Start { .. }
+            | Failure::Driver { .. }
+            | Failure::Grpc(_)
+            | Failure::Panicked(_)
+            | Failure::Ended(_)
+            | Failure::Overdue => Self::Failed,
+        }
+    }
+}
+
+impl From<Exit> for ExitCode {
+    fn from(exit: Exit) -> Self {
+        Self::from(match exit {
+            Exit::Done => 0,
+            Exit::Failed => 1,
+            Exit::Config => 2,
+            Exit::Place => 3,
+            Exit::Refused => 4,
+            Exit::Interrupted => 130,
+        })
+    }
+}

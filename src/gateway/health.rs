@@ -1,0 +1,111 @@
+//! What the gateway knows of itself, for the ops listener.
+
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use crate::driver::{BotHandle, IntakeState};
+use crate::http::ops::{BotReadiness, Health, Paused, Readiness};
+use crate::telegram::StatusReader;
+
+use super::failure::Failure;
+
+/// How far the gateway is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) enum Phase {
+    /// The journals are being recovered.
+    #[default]
+    Starting,
+    /// gRPC is up.
+    Running,
+    /// No new streams.
+    Stopping,
+}
+
+/// One bot that runs.
+pub(super) struct Bot {
+    pub(super) handle: BotHandle,
+    pub(super) status: StatusReader,
+}
+
+#[derive(Default)]
+pub(super) struct State {
+    inner: Mutex<Inner>,
+}
+
+#[derive(Default)]
+struct Inner {
+    phase: Phase,
+    bots: Vec<Bot>,
+    /// Bots whose connection to Telegram has ended, and what an operator must mend.
+    refused: Vec<(Box<str>, String)>,
+    /// What the process must be restarted for.
+    failure: Option<String>,
+}
+
+impl State {
+    /// The journals are recovered and gRPC is about to be served on a port that takes connections already.
+    pub(super) fn running(&self, bots: impl Iterator<Item = Bot>) {
+        let mut inner = self.lock();
+        inner.bots = bots.collect();
+        inner.phase = Phase::Running;
+    }
+
+    pub(super) fn enter(&self, phase: Phase) {
+        self.lock().phase = phase;
+    }
+
+    /// This bot gets no updates any more.
+    pub(super) fn refuse(&self, bot: Box<str>, why: String) {
+        self.lock().refused.push((bot, why));
+    }
+
+    pub(super) fn fail(&self, failure: &Failure) {
+        self.lock().failure.get_or_insert_with(|| failure.to_string());
+    }
+
+    /// Nothing that could panic happens under the lock; its content is whole in any case.
+    fn lock(&self) -> MutexGuard<'_, Inner> {
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Health for State {
+    fn failure(&self) -> Option<String> {
+        self.lock().failure.clone()
+    }
+
+    fn readiness(&self) -> Readiness {
+        let inner = self.lock();
+        let why = match (&inner.failure, inner.phase) {
+            (Some(failure), _) => Some(failure.clone()),
+            (None, Phase::Starting) => Some("the journals are being recovered".to_owned()),
+            (None, Phase::Stopping) => Some("the gateway is stopping".to_owned()),
+            (None, Phase::Running) => None,
+        };
+        Readiness {
+            ready: why.is_none(),
+            why,
+            bots: inner.bots.iter().map(|bot| readiness(bot, &inner.refused)).collect(),
+        }
+    }
+}
+
+fn readiness(bot: &Bot, refused: &[(Box<str>, String)]) -> BotReadiness {
+    let status = bot.status.current();
+    let refused = refused.iter().find(|(name, _)| **name == *bot.handle.bot()).map(|(_, why)| why.clone());
+    let intake_paused = match *bot.handle.intake().borrow() {
+        IntakeState::Open => None,
+        IntakeState::Paused { reason, since } => {
+            Some(Paused { reason: reason.to_string(), since_ms: since.0 })
+        }
+    };
+    BotReadiness {
+        bot: bot.handle.bot().to_owned(),
+        mode: status.mode.map(|mode| mode.name()),
+        connected: refused.is_none() && status.connected_since.is_some(),
+        connected_since_ms: status.connected_since.map(|since| since.0),
+        last_update_ms: status.last_update.map(|last| last.0),
+        conflict: status.conflict.map(String::from),
+        trouble: refused.or(status.last_error.map(String::from)),
+        intake_paused,
+    }
+}
