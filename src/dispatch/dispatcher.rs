@@ -213,6 +213,7 @@ impl Dispatcher {
         while let Some(id) = self.touched.pop_first() {
             let Some(group) = self.groups.get_mut(&id) else { continue };
             group.unpark();
+            group.probe();
             group.pump(now);
             let reached = group.reached();
             group.settled.advance(reached);

@@ -74,6 +74,8 @@ pub(super) struct Group {
     pub(super) owners: Box<Owners>,
     pub(super) next_member: u64,
     pub(super) assignments: u64,
+    /// Members that may be taken for dead; some may have come back to life.
+    pub(super) suspects: BTreeSet<MemberId>,
     /// Members that may have both credit and something ready.
     pub(super) to_pump: BTreeSet<MemberId>,
     /// Keys that were passed over because too many others back off.
@@ -100,6 +102,7 @@ impl Group {
             owners: Box::new([None; SHARDS as usize]),
             next_member: 1,
             assignments: 0,
+            suspects: BTreeSet::new(),
             to_pump: BTreeSet::new(),
             parked: VecDeque::new(),
             jitter,
@@ -264,7 +267,7 @@ impl Group {
             .members
             .iter()
             .filter(|(_, member)| !matches!(member.presence, Presence::Leaving(_)))
-            .map(|(&id, member)| Claim { member: id, suspended: member.is_suspended() })
+            .map(|(&id, member)| Claim { member: id, suspended: member.is_suspended(), probe: member.probe })
             .collect();
         let moved = assign(&mut self.owners, &claims);
         if moved.is_empty() {
