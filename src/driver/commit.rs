@@ -91,7 +91,8 @@ impl<R: JournalReader> Core<R> {
         (replies, plan)
     }
 
-    /// Adds the groups that subscriptions ask for and that do not exist.
+    /// Adds the groups that subscriptions ask for and that do not exist. Without room there are no new durable ones: a
+    /// batch with one in it would be refused as a whole, and the settlements in it with it.
     fn create_groups(
         &mut self,
         now: Now,
@@ -108,6 +109,11 @@ impl<R: JournalReader> Core<R> {
                 Start::Time(time) => self.first_since(time)?.unwrap_or(end.next()),
             };
             match self.groups.create(now, &subscription, start.min(end.next())) {
+                Ok(Created::New(record)) if self.usage.room != Room::Open => {
+                    self.groups.remove(record.id);
+                    answer(reply, Err(SubscribeError::NoRoom { group: record.name }));
+                    continue;
+                }
                 Ok(Created::New(record)) => batch.groups.push(record),
                 Ok(Created::Ephemeral(record)) => self.add_group(record),
                 Ok(Created::Exists) => {}
