@@ -175,7 +175,8 @@ impl<R: JournalReader> Core<R> {
         if self.awaits_commit() || now.mono < self.not_before {
             return Ok(None);
         }
-        if !self.gathering.is_empty() || self.trimmer.is_due(now.mono) {
+        let trims = self.stop_at.is_none() && self.trimmer.is_due(now.mono);
+        if !self.gathering.is_empty() || trims {
             let batch = self.begin_commit(now)?;
             if batch.is_empty() {
                 // Nothing to make durable: those who wait were waiting for the commit before.
@@ -206,7 +207,9 @@ impl<R: JournalReader> Core<R> {
         }
         let mut wake = Monotonic(u64::MAX);
         if !self.awaits_commit() {
-            wake = self.trimmer.next_pass();
+            if self.stop_at.is_none() {
+                wake = self.trimmer.next_pass();
+            }
             if !self.gathering.is_empty() {
                 wake = Monotonic(0);
             }
