@@ -89,3 +89,43 @@ fn settled_updates_are_trimmed_after_their_retention_and_unsettled_ones_stay() {
     bench.pass(10_000);
     assert_eq!(bench.stored(), [2]);
 }
+
+#[test]
+fn p2_an_unsettled_update_expires_at_its_age_also_where_settled_ones_stay_longer() {
+    const DAY: u64 = 24 * 3_600_000;
+    let settings = Settings { retention_max_age_ms: 30 * DAY, ..Settings::default() };
+    let mut bench = Bench::new(settings);
+    drop(bench.subscribed("a"));
+    bench.append(&[(1, "chat:1")]);
+    bench.settle_down();
+    let id = bench.group("a");
+    bench.pass(6 * DAY);
+    bench.pass(10_000);
+    assert!(!bench.core.dispatcher.is_settled(id, Sequence(1)));
+    bench.pass(DAY);
+    bench.pass(10_000);
+    assert!(bench.core.dispatcher.is_settled(id, Sequence(1)));
+}
+
+#[test]
+fn p2_an_update_expires_only_for_the_groups_whose_age_it_has_reached() {
+    const DAY: u64 = 24 * 3_600_000;
+    let settings = GroupSettings { max_unsettled_age_ms: 20 * DAY, ..GroupSettings::default() };
+    let patient = GroupRecord {
+        id: GroupId(1),
+        name: group("patient"),
+        generation: 1,
+        start: Sequence(1),
+        settings,
+        created: UnixMillis(1),
+    };
+    let mut bench = Bench::with_groups(Settings::default(), vec![patient]);
+    drop(bench.subscribed("a"));
+    bench.append(&[(1, "chat:1")]);
+    bench.settle_down();
+    let id = bench.group("a");
+    bench.pass(8 * DAY);
+    bench.pass(10_000);
+    assert!(bench.core.dispatcher.is_settled(id, Sequence(1)));
+    assert!(!bench.core.dispatcher.is_settled(GroupId(1), Sequence(1)));
+}
