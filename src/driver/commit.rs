@@ -245,8 +245,13 @@ impl<R: JournalReader> Core<R> {
         subscription: super::handle::Subscription,
         reply: Reply<Result<super::handle::ConsumerStream, SubscribeError>>,
     ) {
+        if self.is_stopping() {
+            answer(reply, Err(SubscribeError::Stopped));
+            return;
+        }
         let Some((group, settings)) = self.groups.find(&subscription.group) else {
-            answer(reply, Err(SubscribeError::NoRoom { group: subscription.group }));
+            // It was ephemeral, and its last stream has ended meanwhile: the next batch makes it anew.
+            self.gathering.subscriptions.push((subscription, reply));
             return;
         };
         let consumers = self.dispatcher.stats(group).map_or(0, |stats| stats.consumers);

@@ -121,7 +121,7 @@ impl<R: JournalReader> Core<R> {
                 IntakeState::Paused { reason, .. } => answer(reply, Err(AppendError::Paused(reason))),
             },
             Input::Subscribe { subscription, reply } => {
-                if self.stop_at.is_some() {
+                if self.is_stopping() {
                     answer(reply, Err(SubscribeError::Stopped));
                 } else {
                     self.gathering.subscriptions.push((subscription, reply));
@@ -221,6 +221,11 @@ impl<R: JournalReader> Core<R> {
         }
         let timers = self.dispatcher.next_wake().into_iter().chain(self.stop_at);
         timers.min().map_or(wake, |at| wake.min(at))
+    }
+
+    /// Whether the driver was told to end.
+    pub(super) fn is_stopping(&self) -> bool {
+        self.stop_at.is_some()
     }
 
     /// Whether the driver may end: it was told to, and nothing is out any more or the grace is over.

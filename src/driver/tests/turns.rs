@@ -129,3 +129,33 @@ fn p2_an_update_expires_only_for_the_groups_whose_age_it_has_reached() {
     assert!(bench.core.dispatcher.is_settled(id, Sequence(1)));
     assert!(!bench.core.dispatcher.is_settled(GroupId(1), Sequence(1)));
 }
+
+#[test]
+fn an_ephemeral_group_whose_last_stream_ends_while_another_is_being_opened_begins_anew() {
+    let mut bench = Bench::new(Settings::default());
+    let mut first = bench.subscribe("tail", "c", true);
+    bench.settle_down();
+    let first = first.try_recv().unwrap().unwrap();
+    bench.append(&[(1, "chat:1")]);
+    let mut second = bench.subscribe("tail", "d", true);
+    let work = bench.next_work().unwrap();
+    drop(first);
+    assert!(bench.next_work().is_none());
+    bench.carry_out(work, Duration::from_millis(1));
+    bench.settle_down();
+    let mut second = second.try_recv().unwrap().unwrap();
+    bench.append(&[(2, "chat:1")]);
+    bench.settle_down();
+    assert_eq!(deliveries(&mut second).len(), 1);
+}
+
+#[test]
+fn a_stream_that_is_being_opened_when_the_shutdown_begins_is_refused() {
+    let mut bench = Bench::new(Settings::default());
+    let mut opening = bench.subscribe("a", "c", false);
+    let work = bench.next_work().unwrap();
+    bench.core.handle(bench.now, Input::Shutdown { grace_ms: 20_000 });
+    bench.carry_out(work, Duration::from_millis(1));
+    assert_eq!(opening.try_recv().unwrap().unwrap_err(), SubscribeError::Stopped);
+    assert!(bench.core.is_finished(bench.now));
+}
