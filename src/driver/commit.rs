@@ -213,7 +213,7 @@ impl<R: JournalReader> Core<R> {
             self.add_group(record);
         }
         self.dispatcher.handle_durable(now, &flight.waiting.records);
-        self.tally.settled(&self.groups, &flight.waiting.records);
+        self.tally.recorded(&self.groups, &flight.waiting.records);
         if let Some(url) = batch.own_webhook {
             self.own_webhook.send_replace((!url.is_empty()).then_some(url));
         }

@@ -314,10 +314,7 @@ impl<R: JournalReader> Core<R> {
                 missing.into_iter().zip(read.into_iter().map(|payload| payload.map(Arc::new))).collect();
             for command in commands.drain(..) {
                 match command {
-                    Command::Record(record) => {
-                        self.tally.decided(&self.groups, &record);
-                        self.gathering.records.push(record);
-                    }
+                    Command::Record(record) => self.gathering.records.push(record),
                     Command::Deliver { stream, handouts } => {
                         self.tally.delivered(&self.groups, &handouts);
                         let find = |sequence| match self.cache.get(sequence) {

@@ -159,3 +159,41 @@ fn a_stream_that_is_being_opened_when_the_shutdown_begins_is_refused() {
     assert_eq!(opening.try_recv().unwrap().unwrap_err(), SubscribeError::Stopped);
     assert!(bench.core.is_finished(bench.now));
 }
+
+#[test]
+fn a_delivery_that_ended_is_counted_once_however_often_its_record_is_refused() {
+    let mut bench = Bench::new(Settings::default());
+    let stream = bench.subscribed("a");
+    bench.append(&[(1, "chat:1")]);
+    bench.settle_down();
+    bench.full = true;
+    bench.pass(30_000);
+    for _ in 0..4 {
+        bench.pass(250);
+    }
+    bench.full = false;
+    bench.pass(250);
+    let text = bench.metrics.encode().unwrap();
+    let counted = text.lines().find(|line| line.starts_with("switchboard_attempts_ended_total{")).unwrap();
+    assert!(counted.ends_with(" 1"), "{counted}");
+    drop(stream);
+}
+
+#[test]
+fn an_ephemeral_group_leaves_no_series_behind() {
+    let mut bench = Bench::new(Settings::default());
+    let mut stream = bench.subscribe("tail", "c", true);
+    bench.append(&[(1, "chat:1"), (2, "chat:2")]);
+    bench.settle_down();
+    let mut stream = stream.try_recv().unwrap().unwrap();
+    bench.append(&[(3, "chat:1"), (4, "chat:2")]);
+    bench.settle_down();
+    let out = deliveries(&mut stream);
+    bench.settle("tail", &[out[0].token], Settlement::Ack);
+    bench.pass(30_000);
+    assert!(bench.metrics.encode().unwrap().contains("tail"));
+    drop(stream);
+    bench.settle_down();
+    let text = bench.metrics.encode().unwrap();
+    assert!(!text.contains("tail"), "{text}");
+}
