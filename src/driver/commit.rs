@@ -159,6 +159,7 @@ impl<R: JournalReader> Core<R> {
             self.note_usage(now, result?);
             return Ok(());
         }
+        self.note_answer(now);
         match result {
             Ok(usage) => self.durable(now, Some((usage, took))),
             Err(CommitError::NoRoom { path, why }) => {

@@ -197,3 +197,24 @@ fn an_ephemeral_group_leaves_no_series_behind() {
     let text = bench.metrics.encode().unwrap();
     assert!(!text.contains("tail"), "{text}");
 }
+
+#[test]
+fn p9_leases_do_not_run_out_while_the_disk_is_blocked() {
+    let mut bench = Bench::new(Settings::default());
+    let mut stream = bench.subscribed("a");
+    bench.append(&[(1, "chat:1")]);
+    bench.settle_down();
+    let out = deliveries(&mut stream);
+    bench.append(&[(2, "chat:2")]);
+    let blocked = bench.next_work().unwrap();
+    // The driver itself goes on turning.
+    for _ in 0..60 {
+        bench.now = Now { mono: bench.now.mono.plus(1_000), unix: bench.now.unix.plus(1_000) };
+        assert!(bench.next_work().is_none());
+    }
+    bench.carry_out(blocked, Duration::from_secs(60));
+    bench.settle_down();
+    let mut acked = bench.settle("a", &[out[0].token], Settlement::Ack);
+    bench.settle_down();
+    assert_eq!(acked.try_recv().unwrap().unwrap(), [SettledResult::Applied { deadline: None }]);
+}
