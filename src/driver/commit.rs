@@ -57,7 +57,7 @@ impl<R: JournalReader> Core<R> {
         for Append { updates: new, quarantined, reply } in self.gathering.take_appends() {
             let mut appended = Appended::default();
             for update in new {
-                if self.ids.contains(update.update_id) || !seen.insert(update.update_id) {
+                if self.ids.contains(now.unix, update.update_id) || !seen.insert(update.update_id) {
                     appended.duplicates += 1;
                 } else {
                     appended.stored += 1;
