@@ -57,7 +57,7 @@ impl<R: JournalReader> Core<R> {
         for Append { updates: new, quarantined, reply } in self.gathering.take_appends() {
             let mut appended = Appended::default();
             for update in new {
-                if self.ids.contains(update.update_id) || !seen.insert(update.update_id) {
+                if self.ids.contains(now.unix, update.update_id) || !seen.insert(update.update_id) {
                     appended.duplicates += 1;
                 } else {
                     appended.stored += 1;
@@ -91,7 +91,8 @@ impl<R: JournalReader> Core<R> {
         (replies, plan)
     }
 
-    /// Adds the groups that subscriptions ask for and that do not exist.
+    /// Adds the groups that subscriptions ask for and that do not exist. Without room there are no new durable ones: a
+    /// batch with one in it would be refused as a whole, and the settlements in it with it.
     fn create_groups(
         &mut self,
         now: Now,
@@ -108,6 +109,11 @@ impl<R: JournalReader> Core<R> {
                 Start::Time(time) => self.first_since(time)?.unwrap_or(end.next()),
             };
             match self.groups.create(now, &subscription, start.min(end.next())) {
+                Ok(Created::New(record)) if self.usage.room != Room::Open => {
+                    self.groups.remove(record.id);
+                    answer(reply, Err(SubscribeError::NoRoom { group: record.name }));
+                    continue;
+                }
                 Ok(Created::New(record)) => batch.groups.push(record),
                 Ok(Created::Ephemeral(record)) => self.add_group(record),
                 Ok(Created::Exists) => {}
@@ -153,6 +159,7 @@ impl<R: JournalReader> Core<R> {
             self.note_usage(now, result?);
             return Ok(());
         }
+        self.note_answer(now);
         match result {
             Ok(usage) => self.durable(now, Some((usage, took))),
             Err(CommitError::NoRoom { path, why }) => {
@@ -207,7 +214,7 @@ impl<R: JournalReader> Core<R> {
             self.add_group(record);
         }
         self.dispatcher.handle_durable(now, &flight.waiting.records);
-        self.tally.settled(&self.groups, &flight.waiting.records);
+        self.tally.recorded(&self.groups, &flight.waiting.records);
         if let Some(url) = batch.own_webhook {
             self.own_webhook.send_replace((!url.is_empty()).then_some(url));
         }
@@ -239,8 +246,13 @@ impl<R: JournalReader> Core<R> {
         subscription: super::handle::Subscription,
         reply: Reply<Result<super::handle::ConsumerStream, SubscribeError>>,
     ) {
+        if self.is_stopping() {
+            answer(reply, Err(SubscribeError::Stopped));
+            return;
+        }
         let Some((group, settings)) = self.groups.find(&subscription.group) else {
-            answer(reply, Err(SubscribeError::NoRoom { group: subscription.group }));
+            // It was ephemeral, and its last stream has ended meanwhile: the next batch makes it anew.
+            self.gathering.subscriptions.push((subscription, reply));
             return;
         };
         let consumers = self.dispatcher.stats(group).map_or(0, |stats| stats.consumers);

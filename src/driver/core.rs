@@ -23,6 +23,9 @@ use crate::model::{
 
 /// How often a paused journal is asked whether it has room again.
 const PROBE_EVERY_MS: u64 = 500;
+/// A commit that takes longer means that the disk is blocked: the gateway stands still then, since no handler's word can
+/// be taken, and its leases with it.
+const BLOCKED_MS: u64 = 1_000;
 /// Chunks of heads read in one turn, so that reading on never keeps the rest waiting for long.
 const CHUNKS_PER_TURN: usize = 4;
 
@@ -52,6 +55,8 @@ pub(super) struct Core<R> {
     pub(super) gathering: Gathering,
     pub(super) in_flight: Option<InFlight>,
     pub(super) probing: bool,
+    /// When the commit thread was last asked something.
+    asked: Monotonic,
     /// Whether the last commit brought updates.
     pub(super) flowing: bool,
     pub(super) usage: Usage,
@@ -102,6 +107,7 @@ impl<R: JournalReader> Core<R> {
             gathering: Gathering::default(),
             in_flight: None,
             probing: false,
+            asked: Monotonic(0),
             flowing: false,
             usage: recovered.usage,
             not_before: Monotonic(0),
@@ -121,7 +127,7 @@ impl<R: JournalReader> Core<R> {
                 IntakeState::Paused { reason, .. } => answer(reply, Err(AppendError::Paused(reason))),
             },
             Input::Subscribe { subscription, reply } => {
-                if self.stop_at.is_some() {
+                if self.is_stopping() {
                     answer(reply, Err(SubscribeError::Stopped));
                 } else {
                     self.gathering.subscriptions.push((subscription, reply));
@@ -159,7 +165,9 @@ impl<R: JournalReader> Core<R> {
 
     /// Lets happen what is due, and carries out commands.
     pub(super) fn turn(&mut self, now: Now) -> Result<(), ReadError> {
-        self.dispatcher.handle_time(now);
+        if !self.is_blocked(now) {
+            self.dispatcher.handle_time(now);
+        }
         self.carry_out(now)?;
         for _ in 0..CHUNKS_PER_TURN {
             let Some(wanted) = self.dispatcher.heads_wanted() else { break };
@@ -170,12 +178,25 @@ impl<R: JournalReader> Core<R> {
         Ok(())
     }
 
+    /// Whether the commit that is on its way has taken too long already.
+    fn is_blocked(&self, now: Now) -> bool {
+        self.in_flight.is_some() && now.mono.since(self.asked) > BLOCKED_MS
+    }
+
+    /// The commit thread has answered: if that took too long, everybody gets the time back.
+    pub(super) fn note_answer(&mut self, now: Now) {
+        if self.is_blocked(now) {
+            self.stood_still(now.mono.since(self.asked));
+        }
+    }
+
     /// What the commit thread is to do next, if it has nothing to do and there is something.
     pub(super) fn next_work(&mut self, now: Now) -> Result<Option<Work>, ReadError> {
         if self.awaits_commit() || now.mono < self.not_before {
             return Ok(None);
         }
-        if !self.gathering.is_empty() || self.trimmer.is_due(now.mono) {
+        let trims = self.stop_at.is_none() && self.trimmer.is_due(now.mono);
+        if !self.gathering.is_empty() || trims {
             let batch = self.begin_commit(now)?;
             if batch.is_empty() {
                 // Nothing to make durable: those who wait were waiting for the commit before.
@@ -183,6 +204,7 @@ impl<R: JournalReader> Core<R> {
                 self.carry_out(now)?;
                 return Ok(None);
             }
+            self.asked = now.mono;
             return Ok(Some(Work::Commit(batch)));
         }
         if self.usage.room != Room::Open && now.mono >= self.next_probe {
@@ -206,7 +228,9 @@ impl<R: JournalReader> Core<R> {
         }
         let mut wake = Monotonic(u64::MAX);
         if !self.awaits_commit() {
-            wake = self.trimmer.next_pass();
+            if self.stop_at.is_none() {
+                wake = self.trimmer.next_pass();
+            }
             if !self.gathering.is_empty() {
                 wake = Monotonic(0);
             }
@@ -216,8 +240,14 @@ impl<R: JournalReader> Core<R> {
             // Nothing of that can begin earlier.
             wake = wake.max(self.not_before);
         }
-        let timers = self.dispatcher.next_wake().into_iter().chain(self.stop_at);
+        let dispatcher = self.dispatcher.next_wake().filter(|_| !self.is_blocked(now));
+        let timers = dispatcher.into_iter().chain(self.stop_at);
         timers.min().map_or(wake, |at| wake.min(at))
+    }
+
+    /// Whether the driver was told to end.
+    pub(super) fn is_stopping(&self) -> bool {
+        self.stop_at.is_some()
     }
 
     /// Whether the driver may end: it was told to, and nothing is out any more or the grace is over.
@@ -236,6 +266,8 @@ impl<R: JournalReader> Core<R> {
     pub(super) fn stood_still(&mut self, ms: u64) {
         tracing::warn!(bot = self.tally.bot(), ms, "the gateway stood still; leases are prolonged by that");
         self.dispatcher.handle_stall(ms);
+        // A commit that was on its way meanwhile does not count it again.
+        self.asked = self.asked.plus(ms);
     }
 
     fn shut_down(&mut self, now: Now, grace_ms: u64) {
@@ -306,10 +338,7 @@ impl<R: JournalReader> Core<R> {
                 missing.into_iter().zip(read.into_iter().map(|payload| payload.map(Arc::new))).collect();
             for command in commands.drain(..) {
                 match command {
-                    Command::Record(record) => {
-                        self.tally.decided(&self.groups, &record);
-                        self.gathering.records.push(record);
-                    }
+                    Command::Record(record) => self.gathering.records.push(record),
                     Command::Deliver { stream, handouts } => {
                         self.tally.delivered(&self.groups, &handouts);
                         let find = |sequence| match self.cache.get(sequence) {

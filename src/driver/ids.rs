@@ -38,13 +38,17 @@ impl IdMemory {
         memory
     }
 
-    pub(super) fn contains(&self, id: i64) -> bool {
-        self.ranges.range(..=id).next_back().is_some_and(|(_, (last, _))| id <= *last)
+    /// Whether the id is remembered. What is old enough to be forgotten stays in here until the next batch with new ids,
+    /// which may never come if it were held against them.
+    pub(super) fn contains(&self, now: UnixMillis, id: i64) -> bool {
+        let forgotten = forgotten_before(hour_of(now));
+        let range = self.ranges.range(..=id).next_back();
+        range.is_some_and(|(_, (last, hour))| id <= *last && *hour >= forgotten)
     }
 
     /// What remembering these new ids, ascending and none of them known, changes.
     pub(super) fn plan(&self, now: UnixMillis, ids: &[i64]) -> IdChanges {
-        let hour = u32::try_from(now.0 / HOUR_MS).unwrap_or(u32::MAX);
+        let hour = hour_of(now);
         let mut rows: Vec<IdRange> = Vec::new();
         for &id in ids {
             match rows.last_mut() {
@@ -61,7 +65,7 @@ impl IdMemory {
                 rows.insert(rows.len() - 1, IdRange { hour, first, last: first - 1 });
             }
         }
-        IdChanges { rows, forget_before: hour.saturating_sub(REMEMBER_HOURS) }
+        IdChanges { rows, forget_before: forgotten_before(hour) }
     }
 
     fn range_for(&self, hour: u32, id: i64) -> IdRange {
@@ -73,10 +77,11 @@ impl IdMemory {
 
     /// Makes a plan come true.
     pub(super) fn apply(&mut self, changes: &IdChanges) {
+        // First, since new ids may begin where a forgotten range did.
+        self.ranges.retain(|_, (_, hour)| *hour >= changes.forget_before);
         for &row in &changes.rows {
             self.apply_row(row);
         }
-        self.ranges.retain(|_, (_, hour)| *hour >= changes.forget_before);
     }
 
     fn apply_row(&mut self, row: IdRange) {
@@ -89,6 +94,15 @@ impl IdMemory {
     }
 }
 
+fn hour_of(time: UnixMillis) -> u32 {
+    u32::try_from(time.0 / HOUR_MS).unwrap_or(u32::MAX)
+}
+
+/// What was first seen before this hour is forgotten.
+fn forgotten_before(hour: u32) -> u32 {
+    hour.saturating_sub(REMEMBER_HOURS)
+}
+
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeSet;
@@ -97,8 +111,12 @@ mod tests {
 
     use super::*;
 
+    fn at(hour: u64) -> UnixMillis {
+        UnixMillis(hour * HOUR_MS)
+    }
+
     fn remember(memory: &mut IdMemory, hour: u64, ids: &[i64]) -> Vec<IdRange> {
-        let changes = memory.plan(UnixMillis(hour * HOUR_MS), ids);
+        let changes = memory.plan(at(hour), ids);
         memory.apply(&changes);
         changes.rows
     }
@@ -108,22 +126,34 @@ mod tests {
         let mut memory = IdMemory::default();
         remember(&mut memory, 100, &[1, 2, 3]);
         remember(&mut memory, 100, &[5, 6]);
-        assert!(!memory.contains(4));
+        assert!(!memory.contains(at(100), 4));
         let rows = remember(&mut memory, 100, &[4]);
         assert_eq!(memory.ranges.len(), 1);
         assert_eq!(rows.len(), 2, "the joined range is removed from the journal: {rows:?}");
-        assert!((1..=6).all(|id| memory.contains(id)) && !memory.contains(0) && !memory.contains(7));
+        assert!((1..=6).all(|id| memory.contains(at(100), id)));
+        assert!(!memory.contains(at(100), 0) && !memory.contains(at(100), 7));
     }
 
     #[test]
     fn p8_ids_are_forgotten_after_48_hours_and_lower_ones_are_no_repeats() {
         let mut memory = IdMemory::default();
         remember(&mut memory, 100, &[1_000]);
-        assert!(!memory.contains(5));
+        assert!(!memory.contains(at(100), 5));
         remember(&mut memory, 148, &[5]);
-        assert!(memory.contains(1_000));
+        assert!(memory.contains(at(148), 1_000));
         remember(&mut memory, 149, &[6]);
-        assert!(!memory.contains(1_000) && memory.contains(5));
+        assert!(!memory.contains(at(149), 1_000) && memory.contains(at(149), 5));
+    }
+
+    #[test]
+    fn p8_after_a_quiet_week_the_numbering_may_go_on_inside_what_was_forgotten() {
+        let week = at(100 + 7 * 24);
+        let mut memory = IdMemory::default();
+        remember(&mut memory, 100, &[1_000, 1_001, 1_002, 1_003]);
+        assert!(!memory.contains(week, 1_003));
+        remember(&mut memory, 100 + 7 * 24, &[1_000, 1_001]);
+        assert!(memory.contains(week, 1_001));
+        assert!(!memory.contains(week, 1_002), "not remembered anew with the others");
     }
 
     proptest! {
@@ -148,8 +178,8 @@ mod tests {
                 let rows = journal.iter().map(|(&(hour, first), &last)| IdRange { hour, first, last });
                 let recovered = IdMemory::new(rows);
                 for id in -1..61 {
-                    prop_assert_eq!(memory.contains(id), plain.contains(&id), "{}", id);
-                    prop_assert_eq!(recovered.contains(id), plain.contains(&id), "{} recovered", id);
+                    prop_assert_eq!(memory.contains(at(hour), id), plain.contains(&id), "{}", id);
+                    prop_assert_eq!(recovered.contains(at(hour), id), plain.contains(&id), "{} recovered", id);
                 }
             }
         }

@@ -76,16 +76,19 @@ impl Tally {
         self.metrics.redeliveries.get_or_create(&labels).inc_by(repeats as u64);
     }
 
-    /// Deliveries that ended without a settlement.
-    pub(super) fn decided(&self, groups: &Groups, record: &Record) {
+    /// What is durable now.
+    pub(super) fn recorded(&self, groups: &Groups, records: &[Record]) {
+        self.settled(groups, records);
+        for record in records {
+            self.ended(groups, record);
+        }
+    }
+
+    /// A delivery that ended without a settlement.
+    fn ended(&self, groups: &Groups, record: &Record) {
         let Change::Ended { how, state } = &record.change else { return };
         let Some(GroupLabels { bot, group }) = self.group(groups, record.group) else { return };
-        let how = match how {
-            Ended::Nacked => "nacked",
-            Ended::Released => "released",
-            Ended::Expired => "expired",
-            Ended::Lost => "lost",
-        };
+        let how = ended_label(*how);
         tracing::debug!(
             bot = &*bot,
             group = &*group,
@@ -99,7 +102,7 @@ impl Tally {
     }
 
     /// Updates that groups are done with, durably.
-    pub(super) fn settled(&self, groups: &Groups, records: &[Record]) {
+    fn settled(&self, groups: &Groups, records: &[Record]) {
         for run in records.chunk_by(|a, b| (a.group, outcome(a)) == (b.group, outcome(b))) {
             let Some(first) = run.first() else { continue };
             let (Some(outcome), Some(GroupLabels { bot, group })) =
@@ -145,6 +148,21 @@ impl Tally {
         self.metrics.lag.remove(&labels);
         self.metrics.deliveries.remove(&labels);
         self.metrics.redeliveries.remove(&labels);
+        let GroupLabels { bot, group } = labels;
+        for how in [Ended::Nacked, Ended::Released, Ended::Expired, Ended::Lost].map(ended_label) {
+            self.metrics.ended.remove(&EndedLabels { bot: Arc::clone(&bot), group: Arc::clone(&group), how });
+        }
+        let all = [
+            SettledAs::Acked,
+            SettledAs::Rejected,
+            SettledAs::DeadLettered,
+            SettledAs::Expired,
+            SettledAs::Purged,
+        ];
+        for outcome in all.map(settled_label) {
+            let (bot, group) = (Arc::clone(&bot), Arc::clone(&group));
+            self.metrics.settled.remove(&SettledLabels { bot, group, outcome });
+        }
     }
 
     fn group(&self, groups: &Groups, id: GroupId) -> Option<GroupLabels> {
@@ -156,12 +174,25 @@ impl Tally {
 fn outcome(record: &Record) -> Option<&'static str> {
     match record.change {
         Change::Ended { .. } => None,
-        Change::Settled { how, .. } => Some(match how {
-            SettledAs::Acked => "acked",
-            SettledAs::Rejected => "rejected",
-            SettledAs::DeadLettered => "dead_lettered",
-            SettledAs::Expired => "expired",
-            SettledAs::Purged => "purged",
-        }),
+        Change::Settled { how, .. } => Some(settled_label(how)),
+    }
+}
+
+fn settled_label(how: SettledAs) -> &'static str {
+    match how {
+        SettledAs::Acked => "acked",
+        SettledAs::Rejected => "rejected",
+        SettledAs::DeadLettered => "dead_lettered",
+        SettledAs::Expired => "expired",
+        SettledAs::Purged => "purged",
+    }
+}
+
+fn ended_label(how: Ended) -> &'static str {
+    match how {
+        Ended::Nacked => "nacked",
+        Ended::Released => "released",
+        Ended::Expired => "expired",
+        Ended::Lost => "lost",
     }
 }

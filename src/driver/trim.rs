@@ -73,7 +73,7 @@ impl<R: JournalReader> Core<R> {
                     return Ok(trimmed);
                 }
                 Fate::Trim => trimmed.push(head.sequence),
-                Fate::GiveUp => self.give_up(head),
+                Fate::GiveUp => self.give_up(now, head),
             }
         }
         self.trimmer.at = match heads.last() {
@@ -92,19 +92,22 @@ impl<R: JournalReader> Core<R> {
             return if age < limit { Fate::KeepAllFromHere } else { Fate::Trim };
         }
         let crowded = self.usage.used_bytes > self.settings.retention_max_bytes;
-        if age < self.settings.retention_max_age_ms && !crowded {
+        let retained = age < self.settings.retention_max_age_ms && !crowded;
+        if retained && self.groups.durable().all(|(_, limit)| age < limit) {
             return Fate::KeepAllFromHere;
         }
         let mut unsettled =
             groups.filter(|(id, _)| !self.dispatcher.is_settled(*id, head.sequence)).peekable();
         if unsettled.peek().is_none() {
-            return Fate::Trim;
+            return if retained { Fate::Keep } else { Fate::Trim };
         }
         if unsettled.any(|(_, limit)| age >= limit) { Fate::GiveUp } else { Fate::Keep }
     }
 
-    fn give_up(&mut self, head: &Head) {
-        let groups: Vec<_> = self.groups.durable().map(|(id, _)| id).collect();
+    fn give_up(&mut self, now: Now, head: &Head) {
+        let age = now.unix.since(head.received);
+        let over = self.groups.durable().filter(|(_, limit)| age >= *limit);
+        let groups: Vec<_> = over.map(|(id, _)| id).collect();
         for id in groups {
             self.dispatcher.handle_expire(id, head);
         }

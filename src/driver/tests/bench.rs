@@ -15,8 +15,8 @@ use crate::driver::{
 use crate::journal::lmdb::{self, LmdbJournal, LmdbReader};
 use crate::journal::{CommitError, Journal, JournalReader};
 use crate::model::{
-    Batch, ConsumerSettings, Delivery, GroupRecord, Monotonic, Now, SettledResult, Settlement, Start,
-    StreamEvent, Token, UnixMillis,
+    Batch, ConsumerSettings, Delivery, GroupId, GroupRecord, Monotonic, Now, Sequence, SettledResult,
+    Settlement, Start, StreamEvent, Token, UnixMillis,
 };
 use crate::observe::metrics::Metrics;
 
@@ -31,6 +31,8 @@ pub(super) struct Bench {
     pub(super) metrics: Metrics,
     /// Whether every commit is refused for want of room.
     pub(super) full: bool,
+    /// Whether the commits that need room for long are.
+    pub(super) full_for_updates: bool,
     pub(super) commits: usize,
     journal: LmdbJournal,
     inputs: mpsc::Receiver<Input>,
@@ -56,7 +58,17 @@ impl Bench {
         let (intake, _) = watch::channel(IntakeState::Open);
         let (own_webhook, _) = watch::channel(None);
         let core = Core::new(reader, recovered, settings, tally, sender, intake, own_webhook);
-        Self { core, now: START, metrics, full: false, commits: 0, journal, inputs, _directory: directory }
+        Self {
+            core,
+            now: START,
+            metrics,
+            full: false,
+            full_for_updates: false,
+            commits: 0,
+            journal,
+            inputs,
+            _directory: directory,
+        }
     }
 
     /// Lets so much time pass for both clocks, and all happen that is due then.
@@ -67,9 +79,11 @@ impl Bench {
 
     /// Turns until there is nothing to do but to wait.
     pub(super) fn settle_down(&mut self) {
-        while let Some(work) = self.next_work() {
+        for _ in 0..1_000 {
+            let Some(work) = self.next_work() else { return };
             self.carry_out(work, Duration::from_millis(1));
         }
+        panic!("the driver commits without end");
     }
 
     /// What the commit thread is to do next. A driver that finds nothing to do must wait for something.
@@ -80,7 +94,10 @@ impl Bench {
             }
             self.core.turn(self.now).unwrap();
             let work = self.core.next_work(self.now).unwrap();
-            if work.is_some() || self.core.next_wake(self.now) > self.now.mono {
+            if work.is_some()
+                || self.core.is_finished(self.now)
+                || self.core.next_wake(self.now) > self.now.mono
+            {
                 return work;
             }
         }
@@ -91,7 +108,7 @@ impl Bench {
         let result = match work {
             Work::Commit(batch) => {
                 self.commits += 1;
-                if self.full {
+                if self.full || self.full_for_updates && batch.appends() {
                     Err(CommitError::NoRoom { path: "test".into(), why: "the test says so".into() })
                 } else {
                     self.journal.commit(&batch)
@@ -129,6 +146,23 @@ impl Bench {
         let (reply, answer) = oneshot::channel();
         self.core.handle(self.now, Input::Subscribe { subscription, reply });
         answer
+    }
+
+    /// A stream of a durable group.
+    pub(super) fn subscribed(&mut self, name: &str) -> ConsumerStream {
+        let mut stream = self.subscribe(name, "c", false);
+        self.settle_down();
+        stream.try_recv().unwrap().unwrap()
+    }
+
+    /// The sequences that the journal holds.
+    pub(super) fn stored(&self) -> Vec<u64> {
+        let heads = self.journal.reader().heads(Sequence(1), 1_000).unwrap();
+        heads.iter().map(|head| head.sequence.0).collect()
+    }
+
+    pub(super) fn group(&self, name: &str) -> GroupId {
+        self.core.groups.id_of(&group(name)).unwrap()
     }
 
     pub(super) fn settle(

@@ -209,19 +209,6 @@ async fn a_failed_commit_ends_the_driver_and_answers_nobody_with_success() {
 }
 
 #[tokio::test]
-async fn settled_updates_are_trimmed_after_their_retention_and_unsettled_ones_stay() {
-    let settings = Settings { retention_max_age_ms: 0, ..Settings::default() };
-    let mut rig = Rig::with_settings(settings);
-    let mut stream = rig.subscribe("a", "c1").await;
-    rig.append(&[(1, "chat:1"), (2, "chat:2")]).await;
-    let out = stream.deliveries(2).await;
-    let first = out.iter().find(|delivery| delivery.sequence().0 == 1).unwrap();
-    rig.settle("a", &[first.token], Settlement::Ack).await;
-    rig.restart();
-    rig.until_stored(&[2]).await;
-}
-
-#[tokio::test]
 async fn declared_groups_exist_before_the_first_update_and_start_with_it() {
     let settings = Settings { groups: vec![group("a"), group("b")], ..Settings::default() };
     let mut rig = Rig::with_settings(settings);

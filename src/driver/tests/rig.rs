@@ -11,10 +11,10 @@ use crate::driver::{
     BotHandle, ConsumerStream, Failure, NewUpdate, Running, Settings, SubscribeError, Subscription, start,
 };
 use crate::journal::lmdb::{self, LmdbJournal, LmdbReader};
-use crate::journal::{CommitError, Journal, JournalReader, Room, Usage};
+use crate::journal::{CommitError, Journal, Room, Usage};
 use crate::model::{
-    Batch, ConsumerSettings, Delivery, GroupName, KeyHash, Payload, Sequence, SettledResult, Settlement,
-    Start, StreamEvent, Token, UnixMillis,
+    Batch, ConsumerSettings, Delivery, GroupName, KeyHash, Payload, SettledResult, Settlement, Start,
+    StreamEvent, Token, UnixMillis,
 };
 use crate::observe::metrics::Metrics;
 use crate::update::KindCode;
@@ -247,20 +247,6 @@ impl Rig {
             ephemeral,
         };
         Ok(Consumer { stream: within(self.handle.subscribe(subscription)).await?, ready: vec![] })
-    }
-
-    /// Waits until the journal holds just these sequences.
-    pub(super) async fn until_stored(&mut self, expected: &[u64]) {
-        let expected = expected.to_vec();
-        self.handle.shutdown(0);
-        drop(self.running.take());
-        let directory = self.directory.path().to_path_buf();
-        let stored = tokio::task::spawn_blocking(move || {
-            let journal = open(&directory);
-            let heads = journal.reader().heads(Sequence(1), 100).unwrap();
-            heads.iter().map(|head| head.sequence.0).collect::<Vec<_>>()
-        });
-        assert_eq!(within(stored).await.unwrap(), expected);
     }
 }
 
