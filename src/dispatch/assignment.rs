@@ -39,6 +39,21 @@ pub(super) fn assign(owners: &mut Owners, claims: &[Claim]) -> Vec<(Shard, Optio
     moved
 }
 
+/// Gives a shard to another consumer, in exchange for the next one that belongs to any of `to`: so a consumer that is
+/// taken for dead is tried with another shard, and no chat is left with it. Returns the shards that moved, each with
+/// its owner before; none if there is nobody to exchange with.
+pub(super) fn exchange(
+    owners: &mut Owners,
+    shard: Shard,
+    to: impl Fn(MemberId) -> bool,
+) -> Vec<(Shard, Option<MemberId>)> {
+    let index = |shard: Shard| usize::from(shard.number());
+    let mut following = Shard::all().skip(index(shard) + 1).chain(Shard::all().take(index(shard)));
+    let Some(next) = following.find(|next| owners[index(*next)].is_some_and(&to)) else { return Vec::new() };
+    owners.swap(index(shard), index(next));
+    vec![(shard, owners[index(next)]), (next, owners[index(shard)])]
+}
+
 /// How many shards each claim gets. Who owns more already gets the odd ones.
 fn quotas(owners: &Owners, claims: &[Claim]) -> Vec<(MemberId, usize)> {
     let all = usize::from(SHARDS);
@@ -104,6 +119,29 @@ mod tests {
         assert_eq!((count(&owners, 1), count(&owners, 2)), (1, 1023));
         assign(&mut owners, &both[..1]);
         assert_eq!(count(&owners, 1), 1024);
+    }
+
+    #[test]
+    fn an_exchange_goes_through_the_others_shards_in_turn_and_keeps_all_counts() {
+        let mut owners = [None; SHARDS as usize];
+        assign(&mut owners, &claims(&[1, 2, 3]));
+        let mut claims = claims(&[1, 2, 3]);
+        claims[2].suspended = true;
+        assign(&mut owners, &claims);
+        let owned = |owners: &Owners| {
+            Shard::all().find(|shard| owners[usize::from(shard.number())] == Some(MemberId(3))).unwrap()
+        };
+        let mut tried = std::collections::BTreeSet::new();
+        for _ in 0..SHARDS {
+            let shard = owned(&owners);
+            tried.insert(shard.number());
+            let moved = exchange(&mut owners, shard, |member| member.0 < 3);
+            assert_eq!((moved[0], moved.len()), ((shard, Some(MemberId(3))), 2));
+            assert_eq!((count(&owners, 1), count(&owners, 2), count(&owners, 3)), (512, 511, 1));
+        }
+        assert_eq!(tried.len(), usize::from(SHARDS));
+        let shard = owned(&owners);
+        assert_eq!(exchange(&mut owners, shard, |_| false), []);
     }
 
     proptest! {

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 
-use super::assignment::{Claim, Owners, assign};
+use super::assignment::{Claim, Owners, assign, exchange};
 use super::command::{Change, Command, Ended, Record, StreamId};
 use super::failures::Jitter;
 use super::hash::NumberMap;
@@ -267,6 +267,24 @@ impl Group {
             .map(|(&id, member)| Claim { member: id, suspended: member.is_suspended() })
             .collect();
         let moved = assign(&mut self.owners, &claims);
+        self.announce(moved);
+    }
+
+    /// The probe of a consumer that is taken for dead has expired. Its chat goes to somebody else, and the next probe
+    /// is of another shard: otherwise every update of this one would have to fail until it is taken for poison.
+    pub(super) fn pass_probe_on(&mut self, id: MemberId, shard: Shard) {
+        if self.owners[usize::from(shard.number())] != Some(id) {
+            // It was no probe but out when the shards moved.
+            return;
+        }
+        let members = &self.members;
+        let works = |member: &Member| matches!(member.presence, Presence::Open(_)) && !member.is_suspended();
+        let moved = exchange(&mut self.owners, shard, |other| members.get(&other).is_some_and(works));
+        self.announce(moved);
+    }
+
+    /// Tells everybody concerned which shards have moved; each comes with its owner before.
+    fn announce(&mut self, moved: Vec<(Shard, Option<MemberId>)>) {
         if moved.is_empty() {
             return;
         }

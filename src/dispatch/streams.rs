@@ -245,7 +245,7 @@ impl Group {
     /// A lease has run out. Returns whom to tell, if anybody is there.
     pub(super) fn end_of_lease(&mut self, now: Now, sequence: Sequence) -> Option<(StreamId, Token)> {
         let held = self.outstanding.held.get(&sequence)?;
-        let (id, token) = (held.member, self.token(sequence, held));
+        let (id, shard, token) = (held.member, held.key.shard(), self.token(sequence, held));
         let there = self.members.get(&id).and_then(Member::stream);
         let Some(stream) = there else {
             self.lose(now, sequence, id);
@@ -253,8 +253,11 @@ impl Group {
         };
         self.fail(now, sequence, FailureKind::Expired, "");
         self.back_off_or_bury(now, sequence, Ended::Expired, None, Undo::Again);
-        if self.members.get_mut(&id).is_some_and(Member::note_expiry) {
+        let Some(member) = self.members.get_mut(&id) else { return Some((stream, token)) };
+        if member.note_expiry() {
             self.rebalance();
+        } else if member.is_suspended() {
+            self.pass_probe_on(id, shard);
         }
         Some((stream, token))
     }
