@@ -41,10 +41,7 @@ async fn through_all_faults(telegram: &Running, method: &str, strikes: u64, gate
     let (_, faults) = get(telegram.addr(), "/simulator/faults").await;
     let faults: Value = serde_json::from_str(&faults).unwrap();
     for rule in faults.as_array().unwrap() {
-        assert_eq!(
-            rule["struck"], rule["rule"]["count"],
-            "not all have struck as often as they could: {faults}"
-        );
+        assert_eq!(rule["rule"]["count"], 0, "one has not struck as often as it could: {faults}");
     }
 
     let accepted: BTreeSet<i64> = telegram.confirmed_ids(BOT).into_iter().collect();
