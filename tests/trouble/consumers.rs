@@ -129,7 +129,7 @@ async fn p9_one_hangs_one_dies_one_nacks_a_chat_and_the_rest_moves_on() {
         assert!(all.nacked.is_sorted(), "the poisoned chat out of order: {:?}", all.nacked);
         let mut times = BTreeMap::<i64, u32>::new();
         all.nacked.iter().for_each(|id| *times.entry(*id).or_default() += 1);
-        assert_eq!((times.len(), times.values().min()), (10, Some(&3)), "{times:?}");
+        assert!(times.len() == 10 && times.values().all(|times| *times >= 3), "{times:?}");
         assert!(all.acked.values().all(|times| *times == 1));
     });
     assert_eq!(gateway.metric("switchboard_updates_settled_total", &label).await, 10.0, "an innocent died");
@@ -162,7 +162,7 @@ async fn a_consumer_that_comes_back_within_its_grace_gets_its_shards_and_its_upd
 
     let again = SubscribeRequest { held_tokens: vec![held.token.clone()], ..join("orders", "returning") };
     let mut returned = Consumer::join(gateway.grpc, again).await;
-    assert_eq!(returned.opened.held_tokens, [held.token.clone()]);
+    assert_eq!(returned.opened.held_tokens, std::slice::from_ref(&held.token));
     assert_eq!(shards_of(&mut returned).await, owned);
     assert_eq!(returned.ack(vec![held.token]).await, [SettleCode::Applied]);
     returned.work(&seen, |_| false);
@@ -210,5 +210,26 @@ async fn of_two_consumers_with_one_name_the_newest_goes_on_and_the_old_one_ends_
     assert_eq!((id_of(&again), again.attempt), (id_of(&first), 2));
     assert_eq!(old.ack(vec![first.token]).await, [SettleCode::Superseded]);
     assert_eq!(new.ack(vec![again.token]).await, [SettleCode::Applied]);
+    gateway.stop().await;
+}
+
+#[tokio::test]
+async fn p9_the_probes_of_a_consumer_that_hangs_cost_no_update_its_life() {
+    let (telegram, data) = (telegram().await, tempfile::tempdir().unwrap());
+    let gateway = Gateway::start(&telegram, data.path(), &QUICK_FAILURES).await;
+    let seen = Seen::new();
+    let mut hanging = Consumer::join(gateway.grpc, small(join("orders", "hanging"), 8, 1)).await;
+    Consumer::join(gateway.grpc, join("orders", "good")).await.work(&seen, |_| false);
+    tokio::spawn(async move { while hanging.next().await.is_ok() {} });
+    // Enough chats that some are in every shard, also in that which it is left with.
+    write_in(&telegram, turns(6000, 1)).await;
+    let settled = async {
+        while gateway.metric("switchboard_updates_settled_total", &[]).await < 6000.0 {
+            tokio::time::sleep(POLL_INTERVAL).await;
+        }
+    };
+    tokio::time::timeout(PATIENCE, settled).await.expect("not all are settled");
+    let label = ["outcome=\"dead_lettered\""];
+    assert_eq!(gateway.metric("switchboard_updates_settled_total", &label).await, 0.0);
     gateway.stop().await;
 }
