@@ -99,6 +99,7 @@ impl Run {
         world.commits_at_once = false;
         // After each operation is often enough.
         world.checks = false;
+        world.reads_per_turn = 1;
         Self { world, judge: Judge::default() }
     }
 

@@ -45,6 +45,8 @@ pub(super) struct World {
     pub(super) commits_at_once: bool,
     /// Whether the dispatcher's inside is checked after each turn; its price grows with the backlog.
     pub(super) checks: bool,
+    /// Chunks of heads read in one turn at most: the driver, too, leaves a long scan for the next turn.
+    pub(super) reads_per_turn: usize,
     last_stream: u64,
 }
 
@@ -61,6 +63,7 @@ impl World {
             in_flight: None,
             commits_at_once: true,
             checks: true,
+            reads_per_turn: 10_000,
             last_stream: 0,
         };
         world.add_group(GROUP, Sequence(1), settings);
@@ -162,7 +165,9 @@ impl World {
         let mut commands = Vec::new();
         self.dispatcher.poll(self.now, &mut commands);
         let mut reads = 0;
-        while let Some(wanted) = self.dispatcher.heads_wanted() {
+        while reads < self.reads_per_turn
+            && let Some(wanted) = self.dispatcher.heads_wanted()
+        {
             reads += 1;
             assert!(reads < 10_000, "reads heads for ever: {wanted:?}");
             let from = self.heads.partition_point(|head| head.sequence < wanted.from);
