@@ -114,7 +114,7 @@ fn sample(key: &Key) -> &'static str {
         "auto|text|json" => "json",
         "auto|polling|webhook" => "polling",
         "TOKEN" => "7:long_enough-secret",
-        "KINDS" => "a,b",
+        "KINDS" | "NAMES" => "a,b",
         "HOSTS" => "example.com",
         "SECRET" => "long_enough-secret",
         "PATH" => "/some/path",

@@ -2,13 +2,14 @@
 
 use std::time::Duration;
 
+use crate::model::{GroupName, GroupSettings};
 use crate::telegram::{self, BotToken, Mode, Settings};
 
 use super::keys::Key;
 use super::layers::where_to_set;
 use super::problem::Origin;
 use super::reader::Reader;
-use super::{Environment, units, values, webhook};
+use super::{Environment, group, units, values, webhook};
 
 /// One bot, checked.
 #[derive(Clone, Debug)]
@@ -19,6 +20,10 @@ pub struct Bot {
     pub journal_max_bytes: u64,
     /// What of the settled updates stays for replay.
     pub retention: Retention,
+    /// Groups that exist from the start.
+    pub groups: Vec<GroupName>,
+    /// How new groups treat their updates.
+    pub group: GroupSettings,
 }
 
 impl Bot {
@@ -76,6 +81,8 @@ pub(super) fn read(reader: &mut Reader<'_>, environment: &Environment, name: &st
         units::size(text).and_then(|size| values::within(size, JOURNAL_BYTES, "64MiB to 1TiB"))
     });
     let retention = retention(reader, journal_max_bytes);
+    let groups = group::names(reader);
+    let group = group::settings(reader);
 
     let telegram = Settings {
         bot: name.into(),
@@ -94,7 +101,13 @@ pub(super) fn read(reader: &mut Reader<'_>, environment: &Environment, name: &st
         drop_pending_updates: drop_pending_updates?,
         poll_timeout: poll_timeout?,
     };
-    Some(Bot { telegram, journal_max_bytes: journal_max_bytes?, retention: retention? })
+    Some(Bot {
+        telegram,
+        journal_max_bytes: journal_max_bytes?,
+        retention: retention?,
+        groups,
+        group: group?,
+    })
 }
 
 fn token(reader: &mut Reader<'_>, environment: &Environment) -> Option<BotToken> {

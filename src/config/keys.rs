@@ -169,6 +169,13 @@ pub static KEYS: &[Key] = {
     key("journal.max_bytes", Bot, All, "SIZE", "8GiB", "The most a bot's journal takes on the disk, 64MiB to 1TiB; at the limit Telegram keeps the updates"),
     key("retention.max_age", Bot, All, "DURATION", "24h", "How long settled updates stay for replay"),
     key("retention.max_bytes", Bot, All, "SIZE", "", "When the journal uses more, settled updates go earlier, oldest first; not set: half of journal.max_bytes"),
+    key("groups", Bot, All, "NAMES", "", "Groups that exist before the first update is taken, so that none is missed; others are created by their first Subscribe"),
+    key("group.max_failures", Bot, All, "NUMBER", "5", "How many failures make a dead letter, for groups created from now on; 1 to 1000"),
+    key("group.min_failure_span", Bot, All, "DURATION", "5m", "The time between the first and the last failure below which nothing becomes a dead letter, for groups created from now on"),
+    key("group.backoff_initial", Bot, All, "DURATION", "1s", "The wait after the first failure, doubling with each further one, for groups created from now on; 1ms to 1h"),
+    key("group.backoff_max", Bot, All, "DURATION", "60s", "The longest wait after a failure, for groups created from now on; up to 1h"),
+    key("group.member_grace", Bot, All, "DURATION", "5s", "How long a lost consumer's chats and deliveries wait for its return, for groups created from now on; up to 10m"),
+    key("group.max_unsettled_age", Bot, All, "DURATION", "7d", "How old an unsettled update gets before it expires, for groups created from now on; 1s to 366d"),
     ]
 };
 

@@ -8,6 +8,7 @@ mod environment;
 mod file;
 mod flags;
 mod foreign;
+mod group;
 mod keys;
 mod layers;
 mod problem;

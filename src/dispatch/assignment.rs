@@ -1,5 +1,7 @@
 //! Which consumer owns which shard: evenly, and with the fewest moves.
 
+use std::collections::BTreeMap;
+
 use super::members::MemberId;
 use crate::model::{SHARDS, Shard};
 
@@ -10,6 +12,8 @@ pub(super) struct Claim {
     pub(super) member: MemberId,
     /// Whether it is taken for dead: it keeps one shard at most while there are others.
     pub(super) suspended: bool,
+    /// The shard that it is to be tried with, if it is taken for dead.
+    pub(super) probe: Option<Shard>,
 }
 
 /// The owner of each shard.
@@ -18,17 +22,33 @@ pub(super) type Owners = [Option<MemberId>; SHARDS as usize];
 /// Assigns all shards to the claims, changing as little of `owners` as evenness allows. Returns the shards that moved,
 /// each with its owner before.
 pub(super) fn assign(owners: &mut Owners, claims: &[Claim]) -> Vec<(Shard, Option<MemberId>)> {
-    let mut quotas = quotas(owners, claims);
+    let quotas = quotas(owners, claims);
+    let mut left: BTreeMap<_, _> = quotas.iter().copied().collect();
     let mut moved = Vec::new();
     let mut free = Vec::new();
-    for (shard, owner) in Shard::all().zip(owners.iter()) {
-        let quota = owner.and_then(|owner| quotas.iter_mut().find(|(member, _)| *member == owner));
-        match quota {
-            Some((_, left)) if *left > 0 => *left -= 1,
+    let mut probes = BTreeMap::new();
+    for claim in claims.iter().filter(|claim| claim.suspended) {
+        let Some(probe) = claim.probe.filter(|probe| !probes.contains_key(probe)) else { continue };
+        if let Some(left) = left.get_mut(&claim.member).filter(|left| **left > 0) {
+            *left -= 1;
+            probes.insert(probe, claim.member);
+        }
+    }
+    for (shard, owner) in Shard::all().zip(owners.iter_mut()) {
+        if let Some(member) = probes.get(&shard) {
+            let before = owner.replace(*member);
+            if before != *owner {
+                moved.push((shard, before));
+            }
+            continue;
+        }
+        match owner.and_then(|owner| left.get_mut(&owner)) {
+            Some(left) if *left > 0 => *left -= 1,
             _ => free.push((shard, *owner)),
         }
     }
-    let mut takers = quotas.iter().flat_map(|&(member, left)| std::iter::repeat_n(member, left));
+    let left = |member| left.get(&member).copied().unwrap_or(0);
+    let mut takers = quotas.iter().flat_map(|&(member, _)| std::iter::repeat_n(member, left(member)));
     for (shard, before) in free {
         let after = takers.next();
         if before != after {
@@ -42,7 +62,11 @@ pub(super) fn assign(owners: &mut Owners, claims: &[Claim]) -> Vec<(Shard, Optio
 /// How many shards each claim gets. Who owns more already gets the odd ones.
 fn quotas(owners: &Owners, claims: &[Claim]) -> Vec<(MemberId, usize)> {
     let all = usize::from(SHARDS);
-    let owned = |member| owners.iter().filter(|owner| **owner == Some(member)).count();
+    let mut counts = BTreeMap::<MemberId, usize>::new();
+    for owner in owners.iter().flatten() {
+        *counts.entry(*owner).or_default() += 1;
+    }
+    let owned = |member| counts.get(&member).copied().unwrap_or(0);
     let (mut alive, mut suspended): (Vec<_>, Vec<_>) =
         claims.iter().map(|claim| (claim.member, claim.suspended, owned(claim.member))).partition(|c| !c.1);
     if alive.is_empty() {
@@ -61,12 +85,14 @@ fn quotas(owners: &Owners, claims: &[Claim]) -> Vec<(MemberId, usize)> {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
     use proptest::prelude::*;
 
     use super::*;
 
     fn claims(members: &[u64]) -> Vec<Claim> {
-        members.iter().map(|&id| Claim { member: MemberId(id), suspended: false }).collect()
+        members.iter().map(|&id| Claim { member: MemberId(id), suspended: false, probe: None }).collect()
     }
 
     fn count(owners: &Owners, member: u64) -> usize {
@@ -102,8 +128,21 @@ mod tests {
         both[0].suspended = true;
         assign(&mut owners, &both);
         assert_eq!((count(&owners, 1), count(&owners, 2)), (1, 1023));
+        both[0].probe = Shard::new(1000);
+        assert_eq!(assign(&mut owners, &both).len(), 2);
+        assert_eq!((owners[1000], count(&owners, 1)), (Some(MemberId(1)), 1));
         assign(&mut owners, &both[..1]);
         assert_eq!(count(&owners, 1), 1024);
+    }
+
+    #[test]
+    fn consumers_beyond_the_number_of_shards_stand_by_until_one_leaves() {
+        let mut owners = [None; SHARDS as usize];
+        let all: Vec<u64> = (1..=1_030).collect();
+        assign(&mut owners, &claims(&all));
+        assert!(all.iter().all(|&member| count(&owners, member) == usize::from(member <= 1_024)));
+        let moved = assign(&mut owners, &claims(&all[1..]));
+        assert_eq!((moved.len(), count(&owners, 1_025)), (1, 1));
     }
 
     proptest! {
@@ -119,10 +158,11 @@ mod tests {
                 let (least, most) = (counts.iter().min().unwrap(), counts.iter().max().unwrap());
                 prop_assert!(most - least <= 1 && counts.iter().sum::<usize>() == 1024);
                 // Nothing moves to a consumer that gives something up: no needless moves.
+                let givers: BTreeSet<_> = moved.iter().filter_map(|(_, was)| *was).collect();
                 for (shard, was) in &moved {
                     prop_assert_eq!(before[usize::from(shard.number())], *was);
                     let now = owners[usize::from(shard.number())];
-                    prop_assert!(now.is_none_or(|now| moved.iter().all(|(_, was)| *was != Some(now))));
+                    prop_assert!(now.is_none_or(|now| !givers.contains(&now)));
                 }
             }
         }

@@ -1,6 +1,7 @@
 //! All groups of one bot: the door to the state machine.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::ops::Bound;
 
 use super::command::{Command, Record, StreamId};
 use super::failures::Jitter;
@@ -32,6 +33,8 @@ pub struct Dispatcher {
     streams: HashMap<StreamId, GroupId>,
     /// Groups in which something happened since the last poll.
     touched: BTreeSet<GroupId>,
+    /// The group that has read heads last.
+    last_read: GroupId,
     jitter: Jitter,
 }
 
@@ -39,7 +42,14 @@ impl Dispatcher {
     /// Without groups. `jitter` is for all of them.
     #[must_use]
     pub fn new(identity: Identity, jitter: Jitter) -> Self {
-        Self { identity, groups: BTreeMap::new(), streams: HashMap::new(), touched: BTreeSet::new(), jitter }
+        Self {
+            identity,
+            groups: BTreeMap::new(),
+            streams: HashMap::new(),
+            touched: BTreeSet::new(),
+            last_read: GroupId::default(),
+            jitter,
+        }
     }
 
     /// Adds a group, new or recovered.
@@ -71,14 +81,19 @@ impl Dispatcher {
 
     /// What of the backlog is to be read now, if anything.
     pub fn heads_wanted(&mut self) -> Option<HeadsWanted> {
-        self.groups.iter_mut().find_map(|(&group, state)| {
+        let wanted = |(&group, state): (&GroupId, &mut Group)| {
             state.wanted_heads().map(|from| HeadsWanted { group, from, limit: CHUNK })
-        })
+        };
+        // In turn, so that a group with a long backlog does not keep the others from theirs.
+        let others = (Bound::Excluded(self.last_read), Bound::Unbounded);
+        let found = self.groups.range_mut(others).find_map(wanted);
+        found.or_else(|| self.groups.range_mut(..=self.last_read).find_map(wanted))
     }
 
     /// The heads that [`heads_wanted`](Self::heads_wanted) asked for; fewer than asked for mean that there are no
     /// more.
     pub fn handle_heads(&mut self, group: GroupId, heads: &[Head]) {
+        self.last_read = group;
         if let Some(state) = self.groups.get_mut(&group) {
             state.scan(heads);
             self.touched.insert(group);
@@ -198,6 +213,7 @@ impl Dispatcher {
         while let Some(id) = self.touched.pop_first() {
             let Some(group) = self.groups.get_mut(&id) else { continue };
             group.unpark();
+            group.probe();
             group.pump(now);
             let reached = group.reached();
             group.settled.advance(reached);

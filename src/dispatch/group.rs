@@ -74,10 +74,12 @@ pub(super) struct Group {
     pub(super) owners: Box<Owners>,
     pub(super) next_member: u64,
     pub(super) assignments: u64,
+    /// Members that may be taken for dead; some may have come back to life.
+    pub(super) suspects: BTreeSet<MemberId>,
     /// Members that may have both credit and something ready.
     pub(super) to_pump: BTreeSet<MemberId>,
     /// Keys that were passed over because too many others back off.
-    pub(super) parked: Vec<KeyHash>,
+    pub(super) parked: VecDeque<KeyHash>,
     pub(super) jitter: Jitter,
     pub(super) commands: VecDeque<Command>,
 }
@@ -100,8 +102,9 @@ impl Group {
             owners: Box::new([None; SHARDS as usize]),
             next_member: 1,
             assignments: 0,
+            suspects: BTreeSet::new(),
             to_pump: BTreeSet::new(),
-            parked: Vec::new(),
+            parked: VecDeque::new(),
             jitter,
             commands: VecDeque::new(),
         }
@@ -123,11 +126,11 @@ impl Group {
             return;
         }
         self.open.insert(sequence);
-        self.keys.shard_mut(head.key.shard()).loaded += 1;
         match self.recovered.remove(&sequence) {
             None => self.keys.open(head.key).queue.push_back((sequence, head.size)),
             Some(state) => self.load_recovered(head, state),
         }
+        self.keys.count(head.key);
         self.list(head.key);
     }
 
@@ -264,7 +267,7 @@ impl Group {
             .members
             .iter()
             .filter(|(_, member)| !matches!(member.presence, Presence::Leaving(_)))
-            .map(|(&id, member)| Claim { member: id, suspended: member.is_suspended() })
+            .map(|(&id, member)| Claim { member: id, suspended: member.is_suspended(), probe: member.probe })
             .collect();
         let moved = assign(&mut self.owners, &claims);
         if moved.is_empty() {
@@ -286,6 +289,8 @@ impl Group {
             let Some(member) = self.members.get_mut(&id) else { continue };
             // Otherwise shards that go to and fro would pile up with a consumer that has no credit.
             member.ready.retain(|shard| self.owners[usize::from(shard.number())] == Some(id));
+            // What it had no credit for may have been in one of them.
+            self.to_pump.insert(id);
             if let Some(stream) = member.stream() {
                 let generation = self.assignments;
                 self.commands.push_back(Command::Assign { stream, gained, lost, generation });

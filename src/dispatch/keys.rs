@@ -17,6 +17,8 @@ pub(super) struct Key {
     pub(super) more_from: Option<Sequence>,
     /// The number of the scan in which it ran full: this scan passes it from then on.
     pub(super) full_in_scan: u64,
+    /// Whether it is counted among its shard's `open_keys`: while it has something loaded or left behind.
+    pub(super) takes_room: bool,
     /// Whether it stands in its shard's ready list. It may have become undeliverable since.
     pub(super) listed: bool,
 }
@@ -38,10 +40,8 @@ pub(super) struct ShardState {
     pub(super) ready: VecDeque<KeyHash>,
     /// Whether it stands in its owner's ready list.
     pub(super) listed: bool,
-    /// Updates of its keys in the window, held ones included.
-    pub(super) loaded: usize,
-    /// Its keys with `more_from`.
-    pub(super) overflowed: usize,
+    /// Its keys that take room in the window.
+    pub(super) open_keys: usize,
     /// Where reading this shard goes on; `None` if everything up to the newest update has been read. Updates below it
     /// are in the window, settled, or covered by their key's `more_from`.
     pub(super) behind: Option<Sequence>,
@@ -73,6 +73,15 @@ impl Keys {
     /// The key's state, made if there is none.
     pub(super) fn open(&mut self, key: KeyHash) -> &mut Key {
         self.keys.entry(key).or_default()
+    }
+
+    /// Counts the key among its shard's open ones, or no more; to be called when it was loaded, unloaded or left behind.
+    pub(super) fn count(&mut self, hash: KeyHash) {
+        let Some(key) = self.keys.get_mut(&hash) else { return };
+        let takes_room = key.loaded() > 0 || key.more_from.is_some();
+        let before = std::mem::replace(&mut key.takes_room, takes_room);
+        let open_keys = &mut self.shard_mut(hash.shard()).open_keys;
+        *open_keys = *open_keys + usize::from(takes_room) - usize::from(before);
     }
 
     /// Forgets the key if nothing is known about it any more.

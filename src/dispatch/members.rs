@@ -28,6 +28,8 @@ pub(super) struct Member {
     pub(super) alone: Option<Sequence>,
     /// What the loss of its stream says; meaningless while it has one.
     pub(super) loss: Loss,
+    /// The shard that it keeps while it is taken for dead.
+    pub(super) probe: Option<Shard>,
     /// Leases that expired since its last settlement.
     expiries: u32,
 }
@@ -67,6 +69,7 @@ impl Member {
             charged_bytes: 0,
             alone: None,
             loss: Loss::Shared,
+            probe: None,
             expiries: 0,
         }
     }
@@ -103,10 +106,9 @@ impl Member {
         }
     }
 
-    /// Notes an expired lease; whether the consumer is taken for dead from now on.
-    pub(super) fn note_expiry(&mut self) -> bool {
+    /// Notes an expired lease.
+    pub(super) fn note_expiry(&mut self) {
         self.expiries += 1;
-        self.expiries == EXPIRIES_BEFORE_SUSPENDED
     }
 
     /// Notes a sign of life; whether the consumer was taken for dead until now.

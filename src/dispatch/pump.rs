@@ -55,7 +55,7 @@ impl Group {
                 Some(next) if !next.fresh && self.backs_off_still(now, &next) => self.unlist(hash),
                 Some(next) if next.fresh && self.outstanding.backing_off >= MAX_BACKING_OFF => {
                     // Stays listed, so that it is parked once.
-                    self.parked.push(hash);
+                    self.parked.push_back(hash);
                 }
                 Some(next) => {
                     let Some(member) = self.members.get_mut(&id) else { break };
@@ -95,14 +95,15 @@ impl Group {
         }
     }
 
-    /// Lists the parked keys again, when there is room for more that may fail.
+    /// Lists parked keys again, as many as may fail: the others would only be parked again.
     pub(super) fn unpark(&mut self) {
-        if self.outstanding.backing_off < MAX_BACKING_OFF {
-            for hash in std::mem::take(&mut self.parked) {
-                self.unlist(hash);
-                self.list(hash);
-                self.keys.close_if_gone(hash);
-            }
+        let mut room = MAX_BACKING_OFF.saturating_sub(self.outstanding.backing_off);
+        while room > 0 {
+            let Some(hash) = self.parked.pop_front() else { break };
+            self.unlist(hash);
+            self.list(hash);
+            self.keys.close_if_gone(hash);
+            room -= usize::from(self.keys.get(hash).is_some_and(|key| key.listed));
         }
     }
 

@@ -83,11 +83,11 @@ impl Group {
             _ => {
                 // Not read yet; its size will be known when it is.
                 self.open.insert(token.sequence);
-                self.keys.shard_mut(token.key.shard()).loaded += 1;
                 0
             }
         };
         self.keys.open(token.key).held = Some(token.sequence);
+        self.keys.count(token.key);
         let state = self.recovered.remove(&token.sequence);
         let first_delivered = state.as_ref().map_or(now.unix, |state| state.first_delivered);
         let held = Held {

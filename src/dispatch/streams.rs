@@ -9,7 +9,7 @@ use super::members::{Loss, Member, MemberId, Presence};
 use super::outstanding::{Phase, Undo};
 use super::settle::Located;
 use crate::model::{
-    ConsumerSettings, FailureKind, Head, KeyHash, Now, Sequence, SettledAs, Shard, StreamEnd, Token,
+    ConsumerSettings, FailureKind, Head, KeyHash, Now, SHARDS, Sequence, SettledAs, Shard, StreamEnd, Token,
 };
 
 impl Group {
@@ -253,10 +253,50 @@ impl Group {
         };
         self.fail(now, sequence, FailureKind::Expired, "");
         self.back_off_or_bury(now, sequence, Ended::Expired, None, Undo::Again);
-        if self.members.get_mut(&id).is_some_and(Member::note_expiry) {
+        self.note_expiry(id, token.key.shard());
+        Some((stream, token))
+    }
+
+    /// A consumer that is taken for dead is tried again with another shard, so that no update fails twice by it.
+    fn note_expiry(&mut self, id: MemberId, shard: Shard) {
+        let Some(member) = self.members.get_mut(&id) else { return };
+        member.note_expiry();
+        if member.is_suspended() {
+            self.suspects.insert(id);
+            member.probe = Shard::new((shard.number() + 1) % SHARDS);
             self.rebalance();
         }
-        Some((stream, token))
+    }
+
+    /// Gives consumers that are taken for dead, and have nothing to do in their shard, one that has something ready: to
+    /// show that they live they need an update.
+    pub(super) fn probe(&mut self) {
+        let members = &mut self.members;
+        self.suspects.retain(|id| members.get(id).is_some_and(Member::is_suspended));
+        let mut given = HashSet::new();
+        for &id in &self.suspects {
+            let idle = |member: &Member| {
+                matches!(member.presence, Presence::Open(_)) && member.charged == 0 && member.ready.is_empty()
+            };
+            if self.members.get(&id).is_some_and(idle)
+                && let Some(shard) =
+                    Shard::all().find(|shard| !given.contains(shard) && self.is_ready_for(*shard, id))
+                && let Some(member) = self.members.get_mut(&id)
+            {
+                member.probe = Some(shard);
+                given.insert(shard);
+            }
+        }
+        if !given.is_empty() {
+            self.rebalance();
+        }
+    }
+
+    /// Whether a shard has an update ready that did not fail by this member just now.
+    fn is_ready_for(&self, shard: Shard, id: MemberId) -> bool {
+        let Some(first) = self.keys.shard(shard).ready.front() else { return false };
+        let Some(next) = self.next_of(*first) else { return false };
+        self.outstanding.held.get(&next.sequence).is_none_or(|held| held.member != id)
     }
 
     /// Gives up an update for its age, unless it is settled or out: then its lease decides first. Whether it did.
@@ -292,6 +332,8 @@ impl Group {
             self.unload(hash, sequence);
             self.list(hash);
             self.keys.close_if_gone(hash);
+            // Its owner may have had no credit for this one, and has for the next.
+            self.to_pump.extend(self.owners[usize::from(hash.shard().number())]);
         }
     }
 

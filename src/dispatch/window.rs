@@ -1,6 +1,6 @@
 //! The part of a group's backlog that is in memory.
 //!
-//! At most about [`SHARD_ROOM`] updates of a shard and [`KEY_ROOM`] of a key are in the window, so that neither a stalled
+//! At most [`SHARD_KEYS`] keys of a shard, and [`KEY_ROOM`] updates of each, are in the window, so that neither a stalled
 //! consumer nor a chat with a long queue takes the room of the others. Each shard has a reading position; what a full
 //! key could not take is left behind it, from the key's own position on. Both are read again, in sequence order, by
 //! *scans*: one at a time, a chunk of heads at a time. A scan serves all shards and keys whose position it passes and
@@ -11,14 +11,15 @@ use std::collections::BTreeSet;
 use super::group::Group;
 use crate::model::{Head, KeyHash, Sequence};
 
-/// Updates of one shard in the window; 1,024 times as many in all.
-pub(super) const SHARD_ROOM: usize = 64;
-/// Updates of one key in the window. A key delivers one at a time, so this need only outlast a scan. Some chats that
-/// hang leave the others of their shard enough.
-pub(super) const KEY_ROOM: usize = 4;
-/// Keys of a shard that are read on from positions of their own. Beyond that a key takes what room its shard has, so
-/// that what is in memory stays bounded however many chats have long queues.
-pub(super) const SHARD_OVERFLOWS: usize = 32;
+/// Keys of a shard in the window, those with nothing loaded but something left behind included. So many chats of one
+/// shard must hang before the others wait for them.
+pub(super) const SHARD_KEYS: usize = 64;
+/// A shard is read on when it has no more keys than this.
+const SHARD_HUNGRY: usize = SHARD_KEYS * 3 / 4;
+/// Updates of one key in the window. A key delivers one at a time.
+pub(super) const KEY_ROOM: usize = 16;
+/// A key is read on when it has no more than this: enough to outlast a scan, and little enough that a scan brings many.
+const KEY_HUNGRY: usize = KEY_ROOM / 4;
 /// Heads read at once: some tenths of a millisecond. Few in tests, so that scans go on over many chunks.
 pub(super) const CHUNK: usize = if cfg!(test) { 64 } else { 4096 };
 
@@ -31,8 +32,8 @@ pub(super) struct Backlog {
     pub(super) shards_behind: usize,
     /// Keys with `more_from`, by it.
     pub(super) overflowed: BTreeSet<(Sequence, KeyHash)>,
-    /// Those of them that have room again.
-    wanting: BTreeSet<(Sequence, KeyHash)>,
+    /// Those of them that have no more than [`KEY_HUNGRY`].
+    hungry: BTreeSet<(Sequence, KeyHash)>,
     scan: Option<Scan>,
     scans: u64,
 }
@@ -86,14 +87,11 @@ impl Group {
 
     /// Whether there is room in the window for the next update of a shard.
     fn room_for(&self, head: &Head) -> Room {
-        let shard = self.keys.shard(head.key.shard());
-        let key_is_full = self.keys.get(head.key).is_some_and(|key| key.loaded() >= KEY_ROOM);
-        if key_is_full && shard.overflowed < SHARD_OVERFLOWS {
-            Room::KeyFull
-        } else if shard.loaded >= SHARD_ROOM {
-            Room::ShardFull
-        } else {
-            Room::Free
+        match self.keys.get(head.key) {
+            Some(key) if key.loaded() >= KEY_ROOM => Room::KeyFull,
+            Some(key) if key.takes_room => Room::Free,
+            _ if self.keys.shard(head.key.shard()).open_keys >= SHARD_KEYS => Room::ShardFull,
+            _ => Room::Free,
         }
     }
 
@@ -103,29 +101,29 @@ impl Group {
             let served = |at: Sequence, full_in_scan: u64| at >= scan.start && full_in_scan != scan.number;
             let someone = self
                 .backlog
-                .wanting
+                .hungry
                 .range((scan.start, KeyHash(0))..)
                 .any(|(at, key)| served(*at, self.keys.get(*key).map_or(0, |key| key.full_in_scan)))
-                || self.wanting_shards().any(|(at, full_in_scan)| served(at, full_in_scan));
+                || self.hungry_shards().any(|(at, full_in_scan)| served(at, full_in_scan));
             if scan.at <= self.backlog.tail && someone {
                 return Some(scan.at);
             }
             self.finish_scan(scan);
         }
-        let shard = self.wanting_shards().map(|(at, _)| at).min();
-        let key = self.backlog.wanting.first().map(|(at, _)| *at);
+        let shard = self.hungry_shards().map(|(at, _)| at).min();
+        let key = self.backlog.hungry.first().map(|(at, _)| *at);
         let start = shard.into_iter().chain(key).min()?;
         self.backlog.scans += 1;
         self.backlog.scan = Some(Scan { number: self.backlog.scans, start, at: start });
         (start <= self.backlog.tail).then_some(start)
     }
 
-    fn wanting_shards(&self) -> impl Iterator<Item = (Sequence, u64)> {
+    fn hungry_shards(&self) -> impl Iterator<Item = (Sequence, u64)> {
         let any = self.backlog.shards_behind > 0;
         self.keys
             .shards()
             .take(if any { usize::MAX } else { 0 })
-            .filter(|shard| shard.loaded <= SHARD_ROOM / 2)
+            .filter(|shard| shard.open_keys <= SHARD_HUNGRY)
             .filter_map(|shard| shard.behind.map(|at| (at, shard.full_in_scan)))
     }
 
@@ -213,6 +211,8 @@ impl Group {
             self.set_more_from(hash, (!caught_up).then_some(reached));
             self.keys.close_if_gone(hash);
         }
+        let reached = self.reached();
+        self.settled.advance(reached);
     }
 
     /// The key has run full; this scan passes it from here on.
@@ -224,29 +224,28 @@ impl Group {
     /// The only place that changes a key's `more_from`.
     fn set_more_from(&mut self, hash: KeyHash, more_from: Option<Sequence>) {
         let before = std::mem::replace(&mut self.keys.open(hash).more_from, more_from);
-        let overflowed = &mut self.keys.shard_mut(hash.shard()).overflowed;
-        *overflowed = *overflowed + usize::from(more_from.is_some()) - usize::from(before.is_some());
         if let Some(before) = before {
             self.backlog.overflowed.remove(&(before, hash));
-            self.backlog.wanting.remove(&(before, hash));
+            self.backlog.hungry.remove(&(before, hash));
         }
         if let Some(at) = more_from {
             self.backlog.overflowed.insert((at, hash));
-            if self.keys.get(hash).is_some_and(|key| key.loaded() <= KEY_ROOM / 2) {
-                self.backlog.wanting.insert((at, hash));
+            if self.keys.get(hash).is_some_and(|key| key.loaded() <= KEY_HUNGRY) {
+                self.backlog.hungry.insert((at, hash));
             }
         }
+        self.keys.count(hash);
     }
 
     /// Notes that an update of the key has left the window.
     pub(super) fn unload(&mut self, hash: KeyHash, sequence: Sequence) {
         self.open.remove(sequence);
-        self.keys.shard_mut(hash.shard()).loaded -= 1;
+        self.keys.count(hash);
         if let Some(key) = self.keys.get(hash)
             && let Some(at) = key.more_from
-            && key.loaded() <= KEY_ROOM / 2
+            && key.loaded() <= KEY_HUNGRY
         {
-            self.backlog.wanting.insert((at, hash));
+            self.backlog.hungry.insert((at, hash));
         }
     }
 

@@ -80,7 +80,7 @@ impl<R: JournalReader> Core<R> {
     ) -> Self {
         let identity = Identity { journal: recovered.journal_id, boot: recovered.boot };
         let mut dispatcher = Dispatcher::new(identity, Jitter::new(settings.seed));
-        let mut groups = Groups::new(recovered.last_group);
+        let mut groups = Groups::new(recovered.last_group, settings.group);
         for group in recovered.groups {
             groups.recovered(&group.record, group.cursor);
             dispatcher.add_group(GroupStart {

@@ -39,15 +39,18 @@ pub(super) struct Groups {
     by_name: HashMap<GroupName, GroupId>,
     last_durable: GroupId,
     last_ephemeral: GroupId,
+    /// What new groups get.
+    settings: GroupSettings,
 }
 
 impl Groups {
-    pub(super) fn new(last_durable: GroupId) -> Self {
+    pub(super) fn new(last_durable: GroupId, settings: GroupSettings) -> Self {
         Self {
             entries: BTreeMap::new(),
             by_name: HashMap::new(),
             last_durable,
             last_ephemeral: GroupId(FIRST_EPHEMERAL - 1),
+            settings,
         }
     }
 
@@ -92,7 +95,7 @@ impl Groups {
             name: name.clone(),
             generation: 1,
             start,
-            settings: GroupSettings::default(),
+            settings: self.settings,
             created: now.unix,
         };
         // Others may ask for it before it is durable: they wait for the same commit.

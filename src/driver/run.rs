@@ -1,5 +1,6 @@
 //! The driver's two threads: one that turns, one that commits.
 
+use std::collections::BTreeSet;
 use std::sync::mpsc;
 use std::thread;
 use std::time::Duration;
@@ -11,8 +12,8 @@ use super::core::{Core, Work};
 use super::handle::{BotHandle, Input, IntakeState};
 use super::settings::Settings;
 use super::tally::Tally;
-use crate::journal::{CommitError, Journal, JournalReader, ReadError, Usage};
-use crate::model::StreamEnd;
+use crate::journal::{CommitError, Journal, JournalReader, ReadError, Recovered, Usage};
+use crate::model::{Batch, GroupId, GroupName, GroupRecord, Now, Sequence, StreamEnd};
 use crate::observe::metrics::Metrics;
 
 /// Inputs taken in one turn, so that commits and deliveries keep their pace under any load.
@@ -53,6 +54,9 @@ pub enum StartError {
     /// The journal could not be read.
     #[error(transparent)]
     Read(#[from] ReadError),
+    /// The declared groups could not be made durable.
+    #[error(transparent)]
+    Commit(#[from] CommitError),
     /// No thread could be had.
     #[error("no thread can be started: {0}")]
     Thread(#[from] std::io::Error),
@@ -64,12 +68,18 @@ pub enum StartError {
 /// [`StartError`].
 pub fn start<J: Journal>(
     bot: &str,
-    journal: J,
+    mut journal: J,
     settings: Settings,
     metrics: Metrics,
 ) -> Result<Running, StartError> {
     let reader = journal.reader();
-    let recovered = reader.recover()?;
+    let mut recovered = reader.recover()?;
+    let mut clock = Clock::new(recovered.last_time);
+    let declared = declare(&settings, &recovered, clock.now());
+    if !declared.is_empty() {
+        journal.commit(&declared)?;
+        recovered = reader.recover()?;
+    }
     tracing::info!(
         bot,
         groups = recovered.groups.len(),
@@ -81,7 +91,6 @@ pub fn start<J: Journal>(
     let (intake, intake_seen) = watch::channel(IntakeState::Open);
     let (own_webhook, own_webhook_seen) = watch::channel(None);
     let handle = BotHandle::new(bot, sender.clone(), intake_seen, own_webhook_seen);
-    let clock = Clock::new(recovered.last_time);
     let tally = Tally::new(metrics, bot);
     let core = Core::new(reader, recovered, settings, tally, sender.clone(), intake, own_webhook);
 
@@ -98,6 +107,22 @@ pub fn start<J: Journal>(
         let _gone = ended_sender.send(result);
     })?;
     Ok(Running { handle, ended })
+}
+
+/// The declared groups that do not exist. The first ones of a bot start at the earliest update, like any first group.
+fn declare(settings: &Settings, recovered: &Recovered, now: Now) -> Batch {
+    let exists = |name: &GroupName| recovered.groups.iter().any(|group| group.record.name == *name);
+    let start = if recovered.groups.is_empty() { Sequence(1) } else { recovered.last_sequence.next() };
+    let missing: BTreeSet<_> = settings.groups.iter().filter(|name| !exists(name)).collect();
+    let records = (recovered.last_group.0 + 1..).zip(missing).map(|(number, name)| GroupRecord {
+        id: GroupId(number),
+        name: name.clone(),
+        generation: 1,
+        start,
+        settings: settings.group,
+        created: now.unix,
+    });
+    Batch { groups: records.collect(), ..Batch::default() }
 }
 
 /// What the commit thread has done, and how long it took.

@@ -1,7 +1,9 @@
 //! What a driver is told by the configuration.
 
+use crate::model::{GroupName, GroupSettings};
+
 /// How a bot's journal is kept. Times are in milliseconds.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Settings {
     /// How long settled updates stay, for replay.
     pub retention_max_age_ms: u64,
@@ -9,6 +11,10 @@ pub struct Settings {
     pub retention_max_bytes: u64,
     /// How long a stream that was told to drain has until it is ended.
     pub drain_grace_ms: u64,
+    /// Groups that exist before the first update is taken.
+    pub groups: Vec<GroupName>,
+    /// How new groups treat their updates.
+    pub group: GroupSettings,
     /// For the spread of retries.
     pub seed: u64,
 }
@@ -19,6 +25,8 @@ impl Default for Settings {
             retention_max_age_ms: 24 * 3_600_000,
             retention_max_bytes: 4 << 30,
             drain_grace_ms: 20_000,
+            groups: Vec::new(),
+            group: GroupSettings::default(),
             seed: 0,
         }
     }

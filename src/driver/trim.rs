@@ -6,7 +6,7 @@
 
 use super::core::Core;
 use crate::journal::{JournalReader, ReadError};
-use crate::model::{GroupSettings, Head, Monotonic, Now, Sequence};
+use crate::model::{Head, Monotonic, Now, Sequence};
 
 /// Time between two passes.
 const PASS_EVERY_MS: u64 = 10_000;
@@ -92,7 +92,7 @@ impl<R: JournalReader> Core<R> {
         let mut groups = self.groups.durable().peekable();
         if groups.peek().is_none() {
             // Nobody has asked for updates yet. They wait as long as they would for a group.
-            let limit = GroupSettings::default().max_unsettled_age_ms;
+            let limit = self.settings.group.max_unsettled_age_ms;
             return if age < limit { Fate::KeepAllFromHere } else { Fate::Trim };
         }
         let crowded = self.usage.used_bytes > self.settings.retention_max_bytes;

@@ -89,6 +89,8 @@ fn start(
         retention_max_age_ms: millis(bot.retention.max_age),
         retention_max_bytes: bot.retention.max_bytes,
         drain_grace_ms,
+        groups: bot.groups.clone(),
+        group: bot.group,
         seed: super::seed(),
     };
     let driver::Running { handle, ended } = driver::start(name, journal, settings, metrics.clone())

@@ -3,11 +3,13 @@
 use std::collections::HashMap;
 
 use super::world::{GROUP, World, key};
-use crate::dispatch::window::{KEY_ROOM, SHARD_OVERFLOWS, SHARD_ROOM};
+use crate::dispatch::window::{KEY_ROOM, SHARD_KEYS};
 use crate::dispatch::{Command, Handout, StreamId};
-use crate::model::{ConsumerSettings, GroupSettings, KeyHash, SHARDS, Sequence, Settlement, Token};
+use crate::model::{
+    ConsumerSettings, GroupId, GroupSettings, KeyHash, SHARDS, Sequence, SettledAs, Settlement, Token,
+};
 
-const BOUND: usize = (SHARD_ROOM + SHARD_OVERFLOWS * KEY_ROOM) * SHARDS as usize;
+const MOST_KEYS: usize = SHARD_KEYS * SHARDS as usize;
 
 fn world(keys: impl IntoIterator<Item = KeyHash>) -> World {
     let mut world = World::new(GroupSettings::default());
@@ -28,9 +30,10 @@ fn handouts(commands: &[Command], of: StreamId) -> Vec<Handout> {
     commands.iter().flat_map(of_stream).collect()
 }
 
-fn loaded(world: &World) -> usize {
+/// How many keys are in the window, and how many updates.
+fn loaded(world: &World) -> (usize, usize) {
     let group = &world.dispatcher.groups[&GROUP];
-    group.keys.iter().map(|(_, key)| key.loaded()).sum()
+    (group.keys.iter().count(), group.keys.iter().map(|(_, key)| key.loaded()).sum())
 }
 
 /// Acks whatever comes on the stream, `at_once` a turn, until nothing comes any more; returns it in order.
@@ -42,7 +45,8 @@ fn work_off(world: &mut World, stream: StreamId, first: Vec<Handout>) -> Vec<Tok
             world.settle(&handout.token, &Settlement::Ack);
             done.push(handout.token);
         }
-        assert!(loaded(world) <= BOUND);
+        let (keys, updates) = loaded(world);
+        assert!(keys <= MOST_KEYS && updates <= keys * KEY_ROOM);
         out = handouts(&world.turn(), stream);
     }
     done
@@ -85,12 +89,12 @@ fn one_chat_with_a_hundred_thousand_updates_starves_neither_its_shard_nor_others
         got.sort_by_key(|handout| handout.token.sequence);
         let got: Vec<_> = got.iter().map(|handout| handout.token.sequence.0).collect();
         assert_eq!(got, [1, 100_001, 100_002]);
-        assert!(loaded(&world) <= SHARD_ROOM);
+        assert_eq!(loaded(&world), (3, KEY_ROOM + 2));
     }
 }
 
 #[test]
-fn more_long_chats_in_one_shard_than_may_overflow_are_all_worked_off_in_order() {
+fn more_long_chats_in_one_shard_than_have_room_are_all_worked_off_in_order() {
     let keys: Vec<_> = (0..80).map(|i| key(&format!("5/{i}"))).collect();
     let blocks = keys.iter().flat_map(|key| std::iter::repeat_n(*key, 60));
     let mixed = (0..2_000).map(|i| keys[i * i % 80]);
@@ -144,9 +148,22 @@ fn p6_a_stalled_consumer_delays_only_its_own_shards_and_memory_stays_bounded() {
 }
 
 #[test]
+fn p6_the_window_holds_only_part_of_a_backlog_of_many_chats() {
+    let mut world = world((0..200_000u64).map(KeyHash));
+    assert_eq!(loaded(&world), (MOST_KEYS, MOST_KEYS));
+    world.restart();
+    let (stream, _) = world.subscribe("c1", settings(1_000), &[]);
+    let first = handouts(&world.turn(), stream);
+    let (keys, updates) = loaded(&world);
+    assert!((MOST_KEYS / 2..=MOST_KEYS).contains(&keys) && keys == updates, "{keys} {updates}");
+    let done = work_off(&mut world, stream, first);
+    assert_complete(&world, &done);
+}
+
+#[test]
 fn p2_every_group_gets_every_update_however_far_behind_another_is() {
     let mut world = world((0..30_000u64).map(|i| KeyHash(i % 777)));
-    let other = crate::model::GroupId(2);
+    let other = GroupId(2);
     world.add_group(other, Sequence(10_001), GroupSettings::default());
     let (first, _) = world.subscribe("c1", settings(100), &[]);
     let second = world.next_stream();
@@ -157,4 +174,32 @@ fn p2_every_group_gets_every_update_however_far_behind_another_is() {
     let ours = work_off(&mut world, first, handouts(&commands, first));
     assert_complete(&world, &ours);
     assert_eq!(world.dispatcher.cursor(other), Some(world.tail()));
+}
+
+/// One chunk of heads, if any are wanted; whose, and how many.
+fn read(world: &mut World) -> Option<(u32, usize)> {
+    let wanted = world.dispatcher.heads_wanted()?;
+    let from = world.heads.partition_point(|head| head.sequence < wanted.from);
+    let heads = &world.heads[from..world.heads.len().min(from + wanted.limit)];
+    world.dispatcher.handle_heads(wanted.group, heads);
+    Some((wanted.group.0, heads.len()))
+}
+
+#[test]
+fn groups_read_their_backlogs_in_turn() {
+    let mut world = world((0..10_000u64).map(KeyHash));
+    world.add_group(GroupId(2), Sequence(1), GroupSettings::default());
+    world.restart();
+    let groups: Vec<_> = std::iter::from_fn(|| read(&mut world)).map(|(group, _)| group).collect();
+    assert_eq!(groups[..6], [1, 2, 1, 2, 1, 2]);
+}
+
+#[test]
+fn the_cursor_moves_when_reading_finds_nothing_unsettled() {
+    let mut world = world((0..500u64).map(KeyHash));
+    let settled = world.heads.iter().map(|head| (head.sequence, SettledAs::Acked)).collect();
+    world.groups.get_mut(&GROUP).unwrap().settled = settled;
+    world.restart();
+    while read(&mut world).is_some() {}
+    assert_eq!(world.dispatcher.cursor(GROUP), Some(world.tail()));
 }

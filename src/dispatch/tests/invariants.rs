@@ -8,7 +8,7 @@ use crate::dispatch::group::Group;
 use crate::dispatch::members::Presence;
 use crate::dispatch::outstanding::Phase;
 use crate::dispatch::pump::MAX_BACKING_OFF;
-use crate::dispatch::window::{KEY_ROOM, SHARD_OVERFLOWS, SHARD_ROOM};
+use crate::dispatch::window::{KEY_ROOM, SHARD_KEYS};
 use crate::model::{Head, KeyHash, Sequence, Shard};
 
 pub(super) fn check(world: &World) {
@@ -54,8 +54,8 @@ fn check_backlog(group: &Group, heads: &[Head]) {
 }
 
 fn check_keys(group: &Group) {
-    let mut loaded = BTreeMap::<Shard, usize>::new();
-    let mut overflowed = BTreeMap::<Shard, usize>::new();
+    let mut open = BTreeMap::<Shard, usize>::new();
+    let mut overflowed = 0;
     let mut ready = HashMap::<KeyHash, usize>::new();
     for shard in Shard::all() {
         for hash in &group.keys.shard(shard).ready {
@@ -73,25 +73,24 @@ fn check_keys(group: &Group) {
             all.is_sorted() && all.iter().collect::<HashSet<_>>().len() == all.len(),
             "{hash:?}: {key:?}"
         );
-        assert!(key.loaded() <= SHARD_ROOM);
+        assert!(key.loaded() <= KEY_ROOM);
         assert!(!key.is_gone(), "{hash:?} was not closed");
-        *loaded.entry(hash.shard()).or_default() += key.loaded();
+        assert_eq!(key.takes_room, key.loaded() > 0 || key.more_from.is_some());
+        *open.entry(hash.shard()).or_default() += usize::from(key.takes_room);
         assert_eq!(ready.remove(&hash).unwrap_or(0), usize::from(key.listed), "{hash:?}: {key:?}");
         assert!(key.listed || !group.is_deliverable(key), "{hash:?} is forgotten: {key:?}");
         if let Some(at) = key.more_from {
-            *overflowed.entry(hash.shard()).or_default() += 1;
+            overflowed += 1;
             assert!(group.backlog.overflowed.contains(&(at, hash)));
         }
     }
     assert!(ready.is_empty(), "listed, but not there: {ready:?}");
-    assert_eq!(overflowed.values().sum::<usize>(), group.backlog.overflowed.len());
+    assert_eq!(overflowed, group.backlog.overflowed.len());
     let mut shards_behind = 0;
     for shard in Shard::all() {
         let state = group.keys.shard(shard);
-        assert_eq!(state.loaded, loaded.get(&shard).copied().unwrap_or(0), "{shard:?}");
-        assert_eq!(state.overflowed, overflowed.get(&shard).copied().unwrap_or(0), "{shard:?}");
-        assert!(state.overflowed <= SHARD_OVERFLOWS);
-        assert!(state.loaded <= SHARD_ROOM + SHARD_OVERFLOWS * KEY_ROOM, "{shard:?}: {}", state.loaded);
+        assert_eq!(state.open_keys, open.get(&shard).copied().unwrap_or(0), "{shard:?}");
+        assert!(state.open_keys <= SHARD_KEYS, "{shard:?}");
         shards_behind += usize::from(state.behind.is_some());
     }
     assert_eq!(shards_behind, group.backlog.shards_behind);

@@ -5,6 +5,7 @@ mod backlog;
 mod invariants;
 mod judge;
 mod model;
+mod promises;
 mod script;
 mod transcripts;
 mod world;

@@ -207,3 +207,14 @@ async fn a_failed_commit_ends_the_driver_and_answers_nobody_with_success() {
     assert_eq!(result, Err(AppendError::Stopped));
     assert!(matches!(rig.ended().await, Err(Failure::Commit(_))));
 }
+
+#[tokio::test]
+async fn declared_groups_exist_before_the_first_update_and_start_with_it() {
+    let settings = Settings { groups: vec![group("a"), group("b")], ..Settings::default() };
+    let mut rig = Rig::with_settings(settings);
+    rig.append(&[(1, "chat:1")]).await;
+    rig.restart();
+    for name in ["a", "b"] {
+        assert_eq!(rig.subscribe(name, "c").await.deliveries(1).await[0].sequence().0, 1);
+    }
+}

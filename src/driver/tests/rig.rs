@@ -150,7 +150,7 @@ impl Rig {
 
     fn make(settings: Settings, switches: Switches) -> Self {
         let directory = tempfile::tempdir().unwrap();
-        let (running, waiting) = launch(&directory, settings, &switches);
+        let (running, waiting) = launch(&directory, settings.clone(), &switches);
         let handle = running.handle.clone();
         Self { directory, settings, switches, waiting, handle, running: Some(running) }
     }
@@ -163,7 +163,7 @@ impl Rig {
             let ended = running.ended;
             std::thread::spawn(move || ended.blocking_recv()).join().unwrap().unwrap().unwrap();
         }
-        let (running, waiting) = launch(&self.directory, self.settings, &self.switches);
+        let (running, waiting) = launch(&self.directory, self.settings.clone(), &self.switches);
         self.handle = running.handle.clone();
         self.running = Some(running);
         self.waiting = waiting;
