@@ -72,6 +72,10 @@ impl<R: JournalReader> Core<R> {
                     self.trimmer.at = None;
                     return Ok(trimmed);
                 }
+                Fate::KeepUpTo(settled) => {
+                    self.trimmer.at = Some(settled.next());
+                    return Ok(trimmed);
+                }
                 Fate::Trim => trimmed.push(head.sequence),
                 Fate::GiveUp => self.give_up(now, head),
             }
@@ -99,9 +103,20 @@ impl<R: JournalReader> Core<R> {
         let mut unsettled =
             groups.filter(|(id, _)| !self.dispatcher.is_settled(*id, head.sequence)).peekable();
         if unsettled.peek().is_none() {
-            return if retained { Fate::Keep } else { Fate::Trim };
+            return match self.all_settled() {
+                _ if !retained => Fate::Trim,
+                // They may be millions: a pass does not go through them.
+                cursor if cursor > head.sequence => Fate::KeepUpTo(cursor),
+                _ => Fate::Keep,
+            };
         }
         if unsettled.any(|(_, limit)| age >= limit) { Fate::GiveUp } else { Fate::Keep }
+    }
+
+    /// Everything at or below is settled for every durable group.
+    fn all_settled(&self) -> Sequence {
+        let cursors = self.groups.durable().filter_map(|(id, _)| self.dispatcher.cursor(id));
+        cursors.min().unwrap_or_default()
     }
 
     fn give_up(&mut self, now: Now, head: &Head) {
@@ -120,6 +135,8 @@ enum Fate {
     Keep,
     /// It and all younger ones are kept.
     KeepAllFromHere,
+    /// All up to here are settled, and kept.
+    KeepUpTo(Sequence),
     Trim,
     /// Its groups have had their time with it.
     GiveUp,

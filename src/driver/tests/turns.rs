@@ -105,6 +105,15 @@ fn p2_an_unsettled_update_expires_at_its_age_also_where_settled_ones_stay_longer
     bench.pass(DAY);
     bench.pass(10_000);
     assert!(bench.core.dispatcher.is_settled(id, Sequence(1)));
+    // Below the cursor now, and retained: a pass goes on behind it.
+    bench.append(&[(2, "chat:1")]);
+    bench.pass(8 * DAY);
+    bench.pass(10_000);
+    assert!(bench.core.dispatcher.is_settled(id, Sequence(2)));
+    assert_eq!(bench.stored(), [1, 2]);
+    bench.pass(16 * DAY);
+    bench.pass(10_000);
+    assert_eq!(bench.stored(), [2]);
 }
 
 #[test]
