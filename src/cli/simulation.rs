@@ -30,6 +30,22 @@ impl Simulation {
         self.0.feed(BOT_ID, Source::Generated(traffic));
     }
 
+    /// Sends nothing more, and waits until all is confirmed that was sent.
+    pub(crate) async fn stop_and_settle(&self) {
+        self.0.stop_feed(BOT_ID);
+        self.settled().await;
+    }
+
+    /// Waits until all was sent and is confirmed.
+    pub(crate) async fn settled(&self) {
+        self.0.settled(BOT_ID).await;
+    }
+
+    /// How many connections the simulated Telegram has opened to the webhook.
+    pub(crate) fn webhook_connections(&self) -> usize {
+        self.0.webhook_connections(BOT_ID)
+    }
+
     pub(crate) fn counts(&self) -> Counts {
         self.0.counts(BOT_ID)
     }

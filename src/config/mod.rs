@@ -13,7 +13,7 @@ mod keys;
 mod layers;
 mod problem;
 mod reader;
-mod units;
+pub(crate) mod units;
 mod values;
 mod webhook;
 

@@ -24,7 +24,7 @@ pub(super) fn size(text: &str) -> Result<u64, &'static str> {
 }
 
 /// A duration from a whole number and a unit; 0 needs no unit.
-pub(super) fn duration(text: &str) -> Result<Duration, &'static str> {
+pub(crate) fn duration(text: &str) -> Result<Duration, &'static str> {
     const RIGHT: &str = "a whole number with ms, s, m, h or d, such as 30s";
     if text.trim() == "0" {
         return Ok(Duration::ZERO);

@@ -140,6 +140,13 @@ impl Running {
         self.shared.known_bot(bot_id).map(|bot| bot.lock().ledger.confirmed_ids()).unwrap_or_default()
     }
 
+    /// How many connections to the bot's webhook are open or being opened.
+    #[must_use]
+    pub fn webhook_connections(&self, bot_id: i64) -> usize {
+        let connections = |bot: Arc<Bot>| Some(bot.lock().webhook.as_ref()?.connections());
+        self.shared.known_bot(bot_id).and_then(connections).unwrap_or_default()
+    }
+
     /// Starts a bot's traffic, in place of what ran before. It need not have called yet.
     pub fn feed(&self, bot_id: i64, source: Source) {
         feed::start(&self.shared, &self.shared.bot(bot_id), source);

@@ -44,6 +44,8 @@ pub struct ConsumerArgs {
 pub(super) enum Line {
     /// The stream is open.
     Joined,
+    /// What was measured is forgotten, as the parent asked with a byte on standard input.
+    Measuring,
     /// Now and then, while something happens.
     Progress(Progress),
     /// The last line.
@@ -144,7 +146,10 @@ async fn consume(args: ConsumerArgs) -> Result<(), Box<dyn std::error::Error>> {
                 }
             }
             read = input.read(&mut ignored) => {
-                if read? == 0 {
+                if read? > 0 {
+                    books.report.latency = Histogram::default();
+                    say(&Line::Measuring)?;
+                } else {
                     say(&Line::Report(Box::new(books.into_report())))?;
                     return Ok(());
                 }

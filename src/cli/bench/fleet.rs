@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::process::Stdio;
 use std::time::Duration;
 
-use tokio::io::{AsyncBufReadExt, BufReader};
+use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
 use tokio::process::{Child, ChildStdin};
 use tokio::sync::mpsc;
 
@@ -38,6 +38,7 @@ struct Member {
     /// Dropping it asks the consumer for its report.
     input: Option<ChildStdin>,
     joined: bool,
+    measuring: bool,
     progress: Progress,
     report: Option<Report>,
 }
@@ -88,6 +89,15 @@ impl Fleet {
         self.hear_until(|members| members.iter().all(|member| member.joined)).await
     }
 
+    /// Has all consumers forget the latencies so far.
+    pub(super) async fn measure(&mut self) -> Result<(), BenchError> {
+        for input in self.members.iter_mut().filter_map(|member| member.input.as_mut()) {
+            let asked = input.write_all(b"\n").await;
+            asked.map_err(|source| BenchError::Child { name: "a consumer", source })?;
+        }
+        self.hear_until(|members| members.iter().all(|member| member.measuring)).await
+    }
+
     /// Waits until in every group so many updates are acked.
     pub(super) async fn acked(&mut self, updates: u64) -> Result<(), BenchError> {
         self.hear_until(|members| {
@@ -131,6 +141,7 @@ impl Fleet {
             let Some(member) = self.members.get_mut(index) else { continue };
             match line {
                 Line::Joined => member.joined = true,
+                Line::Measuring => member.measuring = true,
                 Line::Progress(progress) => member.progress = progress,
                 Line::Report(report) => {
                     member.progress = report.progress;
@@ -164,8 +175,8 @@ impl Member {
                 }
             }
         });
-        let group = group.to_owned();
-        Ok(Self { group, _child: child, input, joined: false, progress: Progress::default(), report: None })
+        let (group, progress) = (group.to_owned(), Progress::default());
+        Ok(Self { group, _child: child, input, joined: false, measuring: false, progress, report: None })
     }
 }
 

@@ -14,8 +14,9 @@ use tokio_stream::wrappers::TcpListenerStream;
 use tokio_stream::{Stream, StreamExt};
 use tonic::{Request, Response, Status};
 
-use super::BenchError;
 use super::histogram::{Histogram, Quantiles};
+use super::report::Limits;
+use super::{BenchArgs, BenchError, Mode, bare_intake, load};
 use crate::cli::client;
 use crate::cli::clock;
 use crate::cli::processes::{free_addresses, own_command};
@@ -23,6 +24,23 @@ use crate::grpc::proto::client::subscribe_response::Event;
 use crate::grpc::proto::client::{SubscribeRequest, Update};
 use crate::grpc::proto::server;
 use crate::grpc::proto::server::delivery_service_server::{DeliveryService, DeliveryServiceServer};
+
+/// Measures them all, one after the other.
+pub(super) async fn measure(args: &BenchArgs, directory: &Path) -> Result<Limits, BenchError> {
+    let size = args.size as usize;
+    // Of each chat, Telegram has one request to a webhook under way; a page takes what comes.
+    let in_flight = match args.mode {
+        Mode::Polling => load::MOST_IN_FLIGHT,
+        Mode::Webhook => load::MOST_IN_FLIGHT.min(args.chats as usize),
+    };
+    let posted = args.total.clamp(MIN_BARE_INTAKE, MAX_BARE_INTAKE);
+    Ok(Limits {
+        raw_log: raw_log(directory, size, in_flight)?,
+        bare_webhook_per_second: bare_intake::webhook(args, posted).await?,
+        bare_polling_per_second: bare_intake::polling(args, posted).await?,
+        bare_stream_per_second: bare_stream(size, args.total.max(MIN_BARE_STREAM)).await?,
+    })
+}
 
 /// A file to which whole batches are appended and synced, one after the other.
 #[derive(Debug, Serialize)]
@@ -33,7 +51,7 @@ pub(super) struct RawLog {
 }
 
 /// Appends batches of records for [`RUN_FOR`], each followed by an fdatasync.
-pub(super) fn raw_log(directory: &Path, record_bytes: usize, batch: usize) -> Result<RawLog, BenchError> {
+fn raw_log(directory: &Path, record_bytes: usize, batch: usize) -> Result<RawLog, BenchError> {
     let path = directory.join("raw.log");
     let failed = |source| BenchError::RawLog { path: path.clone(), source };
     let mut file = std::fs::File::create(&path).map_err(failed)?;
@@ -54,7 +72,7 @@ pub(super) fn raw_log(directory: &Path, record_bytes: usize, batch: usize) -> Re
 }
 
 /// Streams `total` updates from a server in another process that does nothing else; answers with updates a second.
-pub(super) async fn bare_stream(update_bytes: usize, total: u64) -> Result<f64, BenchError> {
+async fn bare_stream(update_bytes: usize, total: u64) -> Result<f64, BenchError> {
     let [address] = free_addresses()?;
     let mut server = own_command("the bare server")?;
     server.args(["bench", "bare-server", "--listen", &address.to_string()]);
@@ -192,6 +210,10 @@ fn only_streams() -> Status {
 const RUN_FOR: Duration = Duration::from_secs(2);
 const START_PATIENCE: Duration = Duration::from_secs(10);
 const START_INTERVAL: Duration = Duration::from_millis(20);
+/// With fewer, starting dominates; more show nothing new.
+const MIN_BARE_INTAKE: u64 = 20_000;
+const MAX_BARE_INTAKE: u64 = 200_000;
+const MIN_BARE_STREAM: u64 = 500_000;
 const BARE_BATCH: usize = 128;
 /// About as long as a real one.
 const TOKEN_CHARS: usize = 64;

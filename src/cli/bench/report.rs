@@ -1,17 +1,15 @@
-//! The result, as JSON and as a table.
-
-use std::fmt::Write;
+//! The result, as JSON.
 
 use serde::Serialize;
 
-use super::BenchArgs;
 use super::histogram::Quantiles;
 use super::limits::RawLog;
+use super::{BenchArgs, Mode};
 
 /// Everything measured in one run of the command.
 #[derive(Debug, Serialize)]
 pub(super) struct Report {
-    setup: Setup,
+    pub(super) setup: Setup,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) throughput: Option<Throughput>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -20,21 +18,23 @@ pub(super) struct Report {
     pub(super) backlog: Option<Backlog>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) limits: Option<Limits>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) limit: Option<Limit>,
 }
 
 /// What was run.
 #[derive(Debug, Serialize)]
 pub(super) struct Setup {
-    version: &'static str,
-    mode: &'static str,
+    pub(super) version: &'static str,
+    pub(super) mode: &'static str,
     /// 0: as many as are taken.
-    rate: u32,
-    updates: u64,
-    groups: u32,
-    consumers_per_group: u32,
-    chats: u32,
-    update_bytes: u32,
-    cores: usize,
+    pub(super) rate: u32,
+    pub(super) updates: u64,
+    pub(super) groups: u32,
+    pub(super) consumers_per_group: u32,
+    pub(super) chats: u32,
+    pub(super) update_bytes: u32,
+    pub(super) cores: usize,
 }
 
 impl Setup {
@@ -54,7 +54,7 @@ impl Setup {
 }
 
 /// Updates in, synced, delivered, acked, acks synced.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Default, Serialize)]
 pub(super) struct Throughput {
     /// From the first update sent to the last ack answered.
     pub(super) seconds: f64,
@@ -79,7 +79,7 @@ pub(super) struct Throughput {
 }
 
 /// A start with unsettled updates.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Default, Serialize)]
 pub(super) struct Restart {
     pub(super) unsettled: u64,
     /// From starting the process.
@@ -87,16 +87,17 @@ pub(super) struct Restart {
 }
 
 /// Many updates that wait.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Default, Serialize)]
 pub(super) struct Backlog {
     pub(super) updates: u64,
     pub(super) anonymous_bytes_while_waiting: u64,
     pub(super) peak_anonymous_bytes: u64,
     pub(super) drained_per_second: f64,
-    /// Of the gateway, for taking, delivering and settling, while consumers keep up.
-    pub(super) cpu_us_per_update_without: f64,
-    /// The same, where all were stored before the first was delivered.
-    pub(super) cpu_us_per_update_with: f64,
+    /// Of the gateway, for delivering and settling what was stored before.
+    pub(super) cpu_us_per_update: f64,
+    pub(super) small_backlog: u64,
+    pub(super) small_backlog_rounds: u64,
+    pub(super) small_backlog_cpu_us_per_update: f64,
     pub(super) cpu_ratio: f64,
     pub(super) proved: bool,
 }
@@ -104,23 +105,50 @@ pub(super) struct Backlog {
 /// What the machine can do at most.
 #[derive(Debug, Serialize)]
 pub(super) struct Limits {
-    /// Batches as large as the journal's usual ones.
-    pub(super) raw_log_batches: RawLog,
     /// Batches as large as what can be in flight from Telegram.
-    pub(super) raw_log_in_flight: RawLog,
+    pub(super) raw_log: RawLog,
+    /// Posted to a server that answers 200.
+    pub(super) bare_webhook_per_second: f64,
+    /// Fetched by a client that confirms.
+    pub(super) bare_polling_per_second: f64,
     pub(super) bare_stream_per_second: f64,
 }
 
+/// The slowest of the limits that are on the updates' way.
+#[derive(Debug, Serialize)]
+pub(super) struct Limit {
+    pub(super) name: &'static str,
+    pub(super) updates_per_second: f64,
+    /// How much of it the gateway reached; not said of a run at a rate.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) share: Option<f64>,
+}
+
 impl Limits {
-    fn lowest_per_second(&self) -> f64 {
-        let raw = self.raw_log_batches.records_per_second.min(self.raw_log_in_flight.records_per_second);
-        raw.min(self.bare_stream_per_second)
+    fn lowest(&self, mode: &str) -> (&'static str, f64) {
+        let intake = if mode == Mode::Webhook.name() {
+            ("bare_webhook", self.bare_webhook_per_second)
+        } else {
+            ("bare_polling", self.bare_polling_per_second)
+        };
+        let others =
+            [("raw_log", self.raw_log.records_per_second), ("bare_stream", self.bare_stream_per_second)];
+        others.into_iter().fold(intake, |lowest, other| if other.1 < lowest.1 { other } else { lowest })
     }
 }
 
 impl Report {
     pub(super) fn new(setup: Setup) -> Self {
-        Self { setup, throughput: None, restart: None, backlog: None, limits: None }
+        Self { setup, throughput: None, restart: None, backlog: None, limits: None, limit: None }
+    }
+
+    /// Takes in what the machine can do at most, and compares.
+    pub(super) fn set_limits(&mut self, limits: Limits) {
+        let (name, updates_per_second) = limits.lowest(self.setup.mode);
+        let reached = self.throughput.as_ref().filter(|_| self.setup.rate == 0);
+        let share = reached.map(|reached| reached.updates_per_second / updates_per_second);
+        self.limit = Some(Limit { name, updates_per_second, share });
+        self.limits = Some(limits);
     }
 
     /// Whether nothing was lost, repeated or out of order.
@@ -132,144 +160,97 @@ impl Report {
     pub(super) fn json(&self) -> String {
         serde_json::to_string(self).unwrap_or_else(|error| format!("{{\"error\":\"{error}\"}}"))
     }
+}
 
-    pub(super) fn table(&self) -> String {
-        let mut table = Table::default();
-        let setup = &self.setup;
-        table.row(
-            "run",
-            format!(
-                "{} × {} B by {}, {} chats, {} group(s) × {} consumer(s), {} cores",
-                setup.updates,
-                setup.update_bytes,
-                setup.mode,
-                setup.chats,
-                setup.groups,
-                setup.consumers_per_group,
-                setup.cores
-            ),
-        );
-        if let Some(throughput) = &self.throughput {
-            throughput.rows(&mut table, setup.rate);
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use serde_json::Value;
+
+    use super::*;
+
+    fn setup(mode: &'static str, rate: u32) -> Setup {
+        Setup {
+            version: "0",
+            mode,
+            rate,
+            updates: 1,
+            groups: 1,
+            consumers_per_group: 1,
+            chats: 1,
+            update_bytes: 1,
+            cores: 1,
         }
-        if let Some(restart) = &self.restart {
-            let seconds = restart.seconds_to_first_delivery;
-            table.row(
-                "restart, first delivery",
-                format!("{seconds:.3} s with {} unsettled", restart.unsettled),
-            );
+    }
+
+    fn limits(raw: f64, webhook: f64, polling: f64, stream: f64) -> Limits {
+        Limits {
+            raw_log: RawLog { batch: 100, records_per_second: raw, sync: Quantiles::default() },
+            bare_webhook_per_second: webhook,
+            bare_polling_per_second: polling,
+            bare_stream_per_second: stream,
         }
-        if let Some(backlog) = &self.backlog {
-            backlog.rows(&mut table);
-        }
-        if let Some(limits) = &self.limits {
-            limits.rows(&mut table);
-            if let Some(throughput) = &self.throughput {
-                let share = throughput.updates_per_second / limits.lowest_per_second() * 100.0;
-                table.row("share of the lowest limit", format!("{share:.0} %"));
+    }
+
+    fn limit(mode: &'static str, rate: u32, limits: Limits) -> Limit {
+        let mut report = Report::new(setup(mode, rate));
+        report.throughput = Some(Throughput { updates_per_second: 20.0, ..Throughput::default() });
+        report.set_limits(limits);
+        report.limit.unwrap()
+    }
+
+    #[test]
+    fn the_limit_is_the_slowest_on_the_way_of_the_mode() {
+        let of = |mode, rate, limits| {
+            let limit = limit(mode, rate, limits);
+            (limit.name, limit.share)
+        };
+        assert_eq!(of("webhook", 0, limits(90.0, 40.0, 30.0, 80.0)), ("bare_webhook", Some(0.5)));
+        assert_eq!(of("polling", 0, limits(90.0, 30.0, 40.0, 80.0)), ("bare_polling", Some(0.5)));
+        assert_eq!(of("webhook", 0, limits(40.0, 50.0, 30.0, 80.0)), ("raw_log", Some(0.5)));
+        assert_eq!(of("webhook", 0, limits(90.0, 50.0, 30.0, 40.0)), ("bare_stream", Some(0.5)));
+    }
+
+    #[test]
+    fn a_run_at_a_rate_has_no_share() {
+        assert_eq!(limit("webhook", 10, limits(90.0, 40.0, 30.0, 80.0)).share, None);
+    }
+
+    #[test]
+    fn the_help_lists_every_field_and_no_other() {
+        let mut report = Report::new(setup("webhook", 0));
+        report.throughput = Some(Throughput::default());
+        report.restart = Some(Restart::default());
+        report.backlog = Some(Backlog::default());
+        report.set_limits(limits(1.0, 1.0, 1.0, 1.0));
+        let mut fields = BTreeSet::new();
+        list(&serde_json::from_str(&report.json()).unwrap(), "", &mut fields);
+
+        let mut documented = BTreeSet::new();
+        let mut section = "";
+        for line in include_str!("json.txt").lines() {
+            let name = line.split_whitespace().next().unwrap_or_default();
+            match line.strip_prefix("  ") {
+                None => section = name.trim_end_matches(':'),
+                // A further line of the same explanation.
+                Some(rest) if rest.starts_with(' ') => {}
+                Some(_) => assert!(documented.insert(format!("{section}.{name}")), "{line}"),
             }
         }
-        table.0
+        assert_eq!(fields, documented);
     }
-}
 
-impl Throughput {
-    fn rows(&self, table: &mut Table, rate: u32) {
-        table.row(
-            "durable end to end",
-            format!("{:.0} updates/s ({:.2} s)", self.updates_per_second, self.seconds),
-        );
-        table.row("deliveries", format!("{:.0} /s", self.deliveries_per_second));
-        let latency = &self.latency;
-        let queue = if rate == 0 { " (mostly in Telegram's queue; see --rate)" } else { "" };
-        table.row(
-            "Telegram → handler",
-            format!(
-                "p50 {:.2} ms, p90 {:.2} ms, p99 {:.2} ms, max {:.2} ms{queue}",
-                latency.p50_ms, latency.p90_ms, latency.p99_ms, latency.max_ms
-            ),
-        );
-        table.row(
-            "commits",
-            format!("{:.2} ms mean, {:.0} updates each", self.commit_mean_ms, self.updates_per_commit),
-        );
-        table.row(
-            "gateway's CPU",
-            format!("{:.1} µs per update, {:.2} cores", self.cpu_us_per_update, self.cpu_cores),
-        );
-        table.row(
-            "gateway's memory",
-            format!(
-                "{} idle, {} at most (anonymous); {} resident with the journal's pages",
-                mib(self.idle_anonymous_bytes),
-                mib(self.peak_anonymous_bytes),
-                mib(self.resident_bytes)
-            ),
-        );
-        let verdict =
-            if self.proved { "every update once in every group, each chat in order" } else { "FAILED" };
-        table.row(
-            "checked",
-            format!(
-                "{verdict}; {} repeated, {} out of order, {} acks not applied",
-                self.repeated, self.out_of_order, self.not_applied
-            ),
-        );
-    }
-}
-
-impl Backlog {
-    fn rows(&self, table: &mut Table) {
-        table.row("backlog", format!("{} updates", self.updates));
-        table.row(
-            "memory with it",
-            format!(
-                "{} waiting, {} at most (anonymous)",
-                mib(self.anonymous_bytes_while_waiting),
-                mib(self.peak_anonymous_bytes)
-            ),
-        );
-        table.row("drained", format!("{:.0} updates/s", self.drained_per_second));
-        table.row(
-            "CPU per update",
-            format!(
-                "{:.1} µs without, {:.1} µs with the backlog: {:.2} ×",
-                self.cpu_us_per_update_without, self.cpu_us_per_update_with, self.cpu_ratio
-            ),
-        );
-        table
-            .row("checked", if self.proved { "every update once, in order".into() } else { "FAILED".into() });
-    }
-}
-
-impl Limits {
-    fn rows(&self, table: &mut Table) {
-        for raw in [&self.raw_log_batches, &self.raw_log_in_flight] {
-            table.row(
-                &format!("limit: raw log, {} a sync", raw.batch),
-                format!(
-                    "{:.0} records/s (sync p50 {:.2} ms, p99 {:.2} ms)",
-                    raw.records_per_second, raw.sync.p50_ms, raw.sync.p99_ms
-                ),
-            );
+    fn list(value: &Value, name: &str, fields: &mut BTreeSet<String>) {
+        // Quantiles are explained once.
+        match value.as_object().filter(|object| !object.contains_key("p50_ms")) {
+            Some(object) => {
+                for (key, value) in object {
+                    let name = if name.is_empty() { key.clone() } else { format!("{name}.{key}") };
+                    list(value, &name, fields);
+                }
+            }
+            None => assert!(fields.insert(name.to_owned())),
         }
-        table.row("limit: bare gRPC stream", format!("{:.0} updates/s", self.bare_stream_per_second));
     }
-}
-
-#[derive(Default)]
-struct Table(String);
-
-impl Table {
-    fn row(&mut self, name: &str, value: String) {
-        if !self.0.is_empty() {
-            self.0.push('\n');
-        }
-        // Writing to a string cannot fail.
-        let _ = write!(self.0, "{name:<27}{value}");
-    }
-}
-
-fn mib(bytes: u64) -> String {
-    format!("{:.1} MiB", bytes as f64 / f64::from(1 << 20))
 }

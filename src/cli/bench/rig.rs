@@ -8,13 +8,13 @@ use tokio::task::AbortHandle;
 
 use super::fleet::{Fleet, FleetPlan};
 use super::limits;
-use super::report::{Backlog, Limits, Report, Restart, Setup, Throughput};
+use super::load;
+use super::report::{Report, Restart, Setup, Throughput};
 use super::usage::Usage;
 use super::{BenchArgs, BenchError, Mode};
 use crate::cli::clock;
 use crate::cli::processes::{Gateway, GatewaySettings, TemporaryDirectory, free_addresses};
 use crate::cli::simulation::Simulation;
-use crate::simulator::Traffic;
 
 /// Everything at once: updates come in while consumers take them.
 pub(super) async fn throughput(args: &BenchArgs) -> Result<Report, BenchError> {
@@ -22,7 +22,10 @@ pub(super) async fn throughput(args: &BenchArgs) -> Result<Report, BenchError> {
     let rig = Rig::start(args).await?;
     report.throughput = Some(rig.through(args, args.total).await?);
     rig.stop().await?;
-    add_limits(args, &mut report).await?;
+    if !args.no_limits {
+        let directory = temporary(args)?;
+        report.set_limits(limits::measure(args, directory.path()).await?);
+    }
     Ok(report)
 }
 
@@ -30,7 +33,7 @@ pub(super) async fn throughput(args: &BenchArgs) -> Result<Report, BenchError> {
 pub(super) async fn restart(args: &BenchArgs, updates: u64) -> Result<Report, BenchError> {
     let mut report = Report::new(Setup::of(args, updates));
     let mut rig = Rig::start(args).await?;
-    let stored = rig.fill(args, updates).await?;
+    rig.fill(args, updates).await?;
     rig.gateway.stop().await?;
     let mut fleet = Fleet::spawn(&rig.plan(args))?;
     let began_us = clock::unix_micros();
@@ -38,64 +41,15 @@ pub(super) async fn restart(args: &BenchArgs, updates: u64) -> Result<Report, Be
     let first_us = fleet.first_delivery_us().await?;
     drop(fleet);
     report.restart = Some(Restart {
-        unsettled: stored,
+        unsettled: updates,
         seconds_to_first_delivery: first_us.saturating_sub(began_us) as f64 / 1e6,
     });
     rig.stop().await?;
     Ok(report)
 }
 
-/// All of the updates first, then the consumers; and the same number without a backlog, to compare.
-pub(super) async fn backlog(args: &BenchArgs, updates: u64) -> Result<Report, BenchError> {
-    let mut report = Report::new(Setup::of(args, updates));
-    let rig = Rig::start(args).await?;
-    let through = rig.through(args, updates).await?;
-    rig.stop().await?;
-
-    let rig = Rig::start(args).await?;
-    let before = rig.usage();
-    let watch = PeakMemory::of(rig.gateway.id());
-    let stored = rig.fill(args, updates).await?;
-    let waiting = rig.usage();
-    let mut fleet = Fleet::spawn(&rig.plan(args))?;
-    let began = clock::now();
-    fleet.acked(stored).await?;
-    let seconds = began.elapsed().as_secs_f64();
-    let after = rig.usage();
-    let found = fleet.finish().await?;
-    let with = cpu_us_per(before, after, stored);
-    report.backlog = Some(Backlog {
-        updates: stored,
-        anonymous_bytes_while_waiting: waiting.anonymous_bytes,
-        peak_anonymous_bytes: watch.peak(),
-        drained_per_second: stored as f64 / seconds,
-        cpu_us_per_update_without: through.cpu_us_per_update,
-        cpu_us_per_update_with: with,
-        cpu_ratio: with / through.cpu_us_per_update,
-        proved: found.proves(stored),
-    });
-    report.throughput = Some(through);
-    rig.stop().await?;
-    Ok(report)
-}
-
-async fn add_limits(args: &BenchArgs, report: &mut Report) -> Result<(), BenchError> {
-    if args.no_limits {
-        return Ok(());
-    }
-    let directory = temporary(args)?;
-    let size = args.size as usize;
-    let raw = |batch| limits::raw_log(directory.path(), size, batch);
-    report.limits = Some(Limits {
-        raw_log_batches: raw(RAW_BATCH)?,
-        raw_log_in_flight: raw(args.mode.in_flight())?,
-        bare_stream_per_second: limits::bare_stream(size, args.total.max(MIN_BARE_STREAM)).await?,
-    });
-    Ok(())
-}
-
 /// A simulator and a gateway, connected.
-struct Rig {
+pub(super) struct Rig {
     load: Simulation,
     settings: GatewaySettings,
     gateway: Gateway,
@@ -103,7 +57,7 @@ struct Rig {
 }
 
 impl Rig {
-    async fn start(args: &BenchArgs) -> Result<Self, BenchError> {
+    pub(super) async fn start(args: &BenchArgs) -> Result<Self, BenchError> {
         let directory = temporary(args)?;
         let load = Simulation::start().await.map_err(BenchError::Simulator)?;
         let [grpc, public, ops] = free_addresses()?;
@@ -122,7 +76,7 @@ impl Rig {
         Ok(Self { load, settings, gateway, _directory: directory })
     }
 
-    fn plan(&self, args: &BenchArgs) -> FleetPlan {
+    pub(super) fn plan(&self, args: &BenchArgs) -> FleetPlan {
         FleetPlan {
             address: self.settings.grpc.to_string(),
             groups: args.groups as usize,
@@ -133,51 +87,66 @@ impl Rig {
         }
     }
 
-    fn usage(&self) -> Usage {
+    pub(super) fn usage(&self) -> Usage {
         self.gateway.id().and_then(Usage::of).unwrap_or_default()
     }
 
-    /// Sends updates through to waiting consumers.
+    pub(super) fn watch_memory(&self) -> PeakMemory {
+        PeakMemory::of(self.gateway.id())
+    }
+
+    /// Sends updates through to waiting consumers; before those that count, some to warm up.
     async fn through(&self, args: &BenchArgs, updates: u64) -> Result<Throughput, BenchError> {
         let mut fleet = Fleet::spawn(&self.plan(args))?;
         fleet.joined().await?;
-        let watch = PeakMemory::of(self.gateway.id());
-        let before = self.usage();
+        let watch = self.watch_memory();
+        let idle = self.usage();
+        let warm_up = load::warm_up(args, &self.load).await?;
+        fleet.acked(warm_up).await?;
+        fleet.measure().await?;
+        let (before, commits_before) = (self.usage(), self.commits().await?);
         let began_us = clock::unix_micros();
-        self.load.send(traffic(args, updates));
-        fleet.acked(updates).await?;
+        self.load.send(load::traffic(args, updates));
+        fleet.acked(warm_up + updates).await?;
         let after = self.usage();
+        let commits = self.commits().await?.since(commits_before);
         let found = fleet.finish().await?;
+        let cpu = after.cpu.saturating_sub(before.cpu).as_secs_f64();
         let seconds = found.last_ack_us.saturating_sub(began_us) as f64 / 1e6;
-        let commits = self.gateway.metric("switchboard_commit_duration_seconds_count", "").await?;
-        let commit_seconds = self.gateway.metric("switchboard_commit_duration_seconds_sum", "").await?;
         Ok(Throughput {
             seconds,
             updates_per_second: updates as f64 / seconds,
             deliveries_per_second: updates as f64 * f64::from(args.groups) / seconds,
             latency: found.latency.quantiles(),
-            commit_mean_ms: commit_seconds / commits.max(1.0) * 1000.0,
-            updates_per_commit: updates as f64 / commits.max(1.0),
-            cpu_us_per_update: cpu_us_per(before, after, updates),
-            cpu_cores: after.cpu.saturating_sub(before.cpu).as_secs_f64() / seconds,
-            idle_anonymous_bytes: before.anonymous_bytes,
+            commit_mean_ms: commits.seconds / commits.number.max(1.0) * 1000.0,
+            updates_per_commit: updates as f64 / commits.number.max(1.0),
+            cpu_us_per_update: cpu * 1e6 / updates as f64,
+            cpu_cores: cpu / seconds,
+            idle_anonymous_bytes: idle.anonymous_bytes,
             peak_anonymous_bytes: watch.peak(),
             resident_bytes: after.resident_bytes,
-            proved: found.proves(updates),
+            proved: found.proves(warm_up + updates),
             repeated: found.repeated,
             out_of_order: found.out_of_order,
             not_applied: found.not_applied,
         })
     }
 
-    /// Lets the gateway store updates that nobody takes; how many.
-    async fn fill(&self, args: &BenchArgs, updates: u64) -> Result<u64, BenchError> {
+    async fn commits(&self) -> Result<Commits, BenchError> {
+        let number = self.gateway.metric("switchboard_commit_duration_seconds_count", "").await?;
+        let seconds = self.gateway.metric("switchboard_commit_duration_seconds_sum", "").await?;
+        Ok(Commits { number, seconds })
+    }
+
+    /// Lets the gateway store updates that nobody takes.
+    pub(super) async fn fill(&self, args: &BenchArgs, updates: u64) -> Result<(), BenchError> {
         Fleet::only_create_groups(&self.plan(args)).await?;
-        self.load.send(traffic(args, updates));
+        let before = self.stored().await?;
+        self.load.send(load::traffic(args, updates));
         let mut stored = 0;
         let mut unchanged_since = clock::now();
         while stored < updates {
-            let now = self.gateway.metric("switchboard_updates_stored_total", "").await? as u64;
+            let now = self.stored().await? - before;
             if now != stored {
                 stored = now;
                 unchanged_since = clock::now();
@@ -186,22 +155,15 @@ impl Rig {
             }
             tokio::time::sleep(FILL_INTERVAL).await;
         }
-        Ok(stored)
+        Ok(())
     }
 
-    async fn stop(mut self) -> Result<(), BenchError> {
+    async fn stored(&self) -> Result<u64, BenchError> {
+        Ok(self.gateway.metric("switchboard_updates_stored_total", "").await? as u64)
+    }
+
+    pub(super) async fn stop(mut self) -> Result<(), BenchError> {
         Ok(self.gateway.stop().await?)
-    }
-}
-
-fn traffic(args: &BenchArgs, updates: u64) -> Traffic {
-    Traffic {
-        rate: f64::from(args.rate),
-        chats: args.chats,
-        total: Some(updates),
-        size: args.size as usize,
-        timestamps: true,
-        ..Traffic::default()
     }
 }
 
@@ -210,12 +172,21 @@ fn temporary(args: &BenchArgs) -> Result<TemporaryDirectory, BenchError> {
     Ok(TemporaryDirectory::below(&parent, "bench")?)
 }
 
-fn cpu_us_per(before: Usage, after: Usage, updates: u64) -> f64 {
-    after.cpu.saturating_sub(before.cpu).as_secs_f64() * 1e6 / updates as f64
+/// What the gateway's journal has done so far.
+#[derive(Clone, Copy)]
+struct Commits {
+    number: f64,
+    seconds: f64,
+}
+
+impl Commits {
+    fn since(self, before: Self) -> Self {
+        Self { number: self.number - before.number, seconds: self.seconds - before.seconds }
+    }
 }
 
 /// The most anonymous memory that a process was seen with.
-struct PeakMemory {
+pub(super) struct PeakMemory {
     bytes: Arc<AtomicU64>,
     watching: AbortHandle,
 }
@@ -234,7 +205,7 @@ impl PeakMemory {
         Self { bytes, watching: watching.abort_handle() }
     }
 
-    fn peak(&self) -> u64 {
+    pub(super) fn peak(&self) -> u64 {
         self.bytes.load(Ordering::Relaxed)
     }
 }
@@ -245,10 +216,7 @@ impl Drop for PeakMemory {
     }
 }
 
-const RAW_BATCH: usize = 128;
 const SAMPLE_AT_FULL_SPEED: u64 = 16;
-/// Below this, starting dominates.
-const MIN_BARE_STREAM: u64 = 500_000;
 /// Room for ten million updates.
 const JOURNAL_MAX_BYTES: &str = "64GiB";
 const FILL_PATIENCE: Duration = Duration::from_secs(30);

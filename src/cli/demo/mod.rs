@@ -5,6 +5,7 @@ mod handler;
 mod story;
 mod view;
 
+use std::ops::RangeInclusive;
 use std::process::{ExitCode, Stdio};
 use std::time::{Duration, Instant};
 
@@ -23,6 +24,7 @@ use super::processes::{
 };
 use super::signals;
 use super::simulation::Simulation;
+use crate::config::units;
 use crate::simulator::Traffic;
 
 /// See it run: a simulated Telegram, a gateway, and handlers one of which is killed
@@ -35,9 +37,9 @@ pub struct DemoArgs {
     #[command(subcommand)]
     role: Option<Role>,
 
-    /// How long it goes on, in seconds
-    #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u32).range(3..=86_400))]
-    duration: u32,
+    /// How long it goes on: 30s, 2m, or a number of seconds; from 3s to 1d
+    #[arg(long, default_value = "20s", value_parser = duration)]
+    duration: Duration,
 
     /// Updates a second
     #[arg(long, default_value_t = 30, value_parser = clap::value_parser!(u32).range(1..=200))]
@@ -50,6 +52,12 @@ pub struct DemoArgs {
     /// The gateway's gRPC port [default: a free one]
     #[arg(long, value_name = "PORT")]
     grpc_port: Option<u16>,
+}
+
+fn duration(text: &str) -> Result<Duration, String> {
+    let seconds = text.bytes().all(|byte| byte.is_ascii_digit()).then(|| format!("{text}s"));
+    let duration = units::duration(seconds.as_deref().unwrap_or(text))?;
+    if DURATIONS.contains(&duration) { Ok(duration) } else { Err("from 3s to 1d".into()) }
 }
 
 #[derive(Clone, Debug, Subcommand)]
@@ -175,7 +183,7 @@ impl<'a> Stage<'a> {
 
     /// From the first update to the last one handled.
     async fn play(&mut self) -> Result<(), DemoError> {
-        let duration = f64::from(self.args.duration);
+        let duration = self.args.duration.as_secs_f64();
         let total = (duration * f64::from(self.args.rate) * SENDING_SHARE).ceil() as u64;
         let traffic = Traffic {
             rate: f64::from(self.args.rate),
@@ -227,7 +235,7 @@ impl<'a> Stage<'a> {
             let in_hand = self.view.in_hand(VICTIM);
             if let Some((key, update_id)) = in_hand.first() {
                 scenes.kill_at = None;
-                scenes.return_at = Some(seconds + f64::from(self.args.duration) * RETURN_AFTER);
+                scenes.return_at = Some(seconds + self.args.duration.as_secs_f64() * RETURN_AFTER);
                 self.kill(VICTIM).await?;
                 let count = in_hand.len();
                 let news = format!(
@@ -272,7 +280,7 @@ impl<'a> Stage<'a> {
 
     fn draw(&mut self) {
         let sent = self.simulation.counts().accepted;
-        let of_seconds = f64::from(self.args.duration);
+        let of_seconds = self.args.duration.as_secs_f64();
         self.view.draw(&Standing { seconds: self.seconds(), of_seconds, sent });
     }
 
@@ -322,6 +330,7 @@ const CAST: [(&str, &str); 4] =
     [("orders", "orders-1"), ("orders", "orders-2"), ("orders", "orders-3"), ("audit", "audit-1")];
 const VICTIM: &str = "orders-2";
 const VICTIMS_GROUP: &str = "orders";
+const DURATIONS: RangeInclusive<Duration> = Duration::from_secs(3)..=Duration::from_secs(24 * 3600);
 /// Of the duration: when the kill is; how long after it the victim returns; how long updates are sent.
 const KILL_AT: f64 = 0.3;
 const RETURN_AFTER: f64 = 0.4;
@@ -333,3 +342,18 @@ const STEP: Duration = Duration::from_millis(50);
 /// After so long without any sign something is broken.
 const PATIENCE: Duration = Duration::from_secs(20);
 const MOST_BROKEN: usize = 10;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_duration_has_a_unit_or_is_in_seconds() {
+        assert_eq!(duration("10"), Ok(Duration::from_secs(10)));
+        assert_eq!(duration("10s"), Ok(Duration::from_secs(10)));
+        assert_eq!(duration("1m"), Ok(Duration::from_secs(60)));
+        for bad in ["", "s", "-5", "2", "2s", "2d", "1.5m", "99999999999999999999"] {
+            assert!(duration(bad).is_err(), "{bad}");
+        }
+    }
+}

@@ -121,7 +121,7 @@ impl View {
     /// Draws the picture anew, or prints one line about it.
     pub(super) fn draw(&mut self, standing: &Standing) {
         if self.terminal {
-            let picture = self.picture(standing);
+            let picture = self.picture(standing, &Size::of_terminal());
             let over = if self.drawn > 0 { format!("\x1b[{}A\x1b[J", self.drawn) } else { String::new() };
             self.drawn = picture.lines().count();
             print(&format!("{over}{picture}"));
@@ -148,7 +148,9 @@ impl View {
         line + "\n"
     }
 
-    fn picture(&self, standing: &Standing) -> String {
+    /// The picture, with no line wider than the terminal and no more lines than it has: what wraps or scrolls away
+    /// cannot be drawn over.
+    fn picture(&self, standing: &Standing, size: &Size) -> String {
         let mut picture = format!(
             "{:4.1} s of {:.0} s    {} updates from the simulated Telegram\n\n{:<KEY_WIDTH$}",
             standing.seconds, standing.of_seconds, standing.sent, "chat"
@@ -157,12 +159,17 @@ impl View {
             let _ = write!(picture, "{:<CELL_WIDTH$}", format!("group {}", column.group));
         }
         picture.push('\n');
-        for (key, row) in &self.chats {
+        let room = size.lines.saturating_sub(LINES_BESIDE_CHATS + self.news.len());
+        let shown = if self.chats.len() > room { room.saturating_sub(1) } else { room };
+        for (key, row) in self.chats.iter().take(shown) {
             let _ = write!(picture, "{key:<KEY_WIDTH$}");
             for (cell, column) in row.iter().zip(&self.groups) {
                 picture.push_str(&cell.shown(column));
             }
             picture.push('\n');
+        }
+        if self.chats.len() > shown {
+            let _ = writeln!(picture, "and {} more", self.chats.len() - shown);
         }
         let _ = write!(picture, "{:<KEY_WIDTH$}", "handled");
         for column in &self.groups {
@@ -174,8 +181,42 @@ impl View {
         for news in &self.news {
             let _ = writeln!(picture, "{news}");
         }
-        picture
+        picture.lines().map(|line| clipped(line, size.columns) + "\n").collect()
     }
+}
+
+/// How much a terminal shows.
+struct Size {
+    columns: usize,
+    lines: usize,
+}
+
+impl Size {
+    /// Asked for each time, since it can change. A terminal that does not know shows everything.
+    fn of_terminal() -> Self {
+        let known = |number: u16| if number == 0 { usize::MAX } else { usize::from(number) };
+        match rustix::termios::tcgetwinsize(std::io::stdout()) {
+            Ok(size) => Self { columns: known(size.ws_col), lines: known(size.ws_row) },
+            Err(_) => Self { columns: usize::MAX, lines: usize::MAX },
+        }
+    }
+}
+
+/// The line's first so many characters. Escape sequences take no room, and all stay, so that colours end.
+fn clipped(line: &str, columns: usize) -> String {
+    let mut clipped = String::with_capacity(line.len());
+    let (mut taken, mut in_escape) = (0, false);
+    for character in line.chars() {
+        if in_escape || character == '\x1b' {
+            clipped.push(character);
+            // The sequences here are ESC, `[`, digits and a letter.
+            in_escape = !character.is_ascii_alphabetic();
+        } else if taken < columns {
+            clipped.push(character);
+            taken += 1;
+        }
+    }
+    clipped
 }
 
 impl Cell {
@@ -203,6 +244,8 @@ fn print(text: &str) {
     let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());
 }
 
+/// The title, the heads, the sums, two empty lines, and the one that the cursor is left in.
+const LINES_BESIDE_CHATS: usize = 6;
 const NEWS_LINES: usize = 8;
 const KEY_WIDTH: usize = 24;
 const CELL_WIDTH: usize = 28;
@@ -223,11 +266,39 @@ mod tests {
         assert_eq!(view.in_hand("orders-1"), [("chat:1".to_owned(), 7)]);
         view.died("orders-1");
         let standing = Standing { seconds: 1.0, of_seconds: 20.0, sent: 3 };
-        let picture = view.picture(&standing);
+        let size = Size { columns: 120, lines: 40 };
+        let picture = view.picture(&standing, &size);
         assert!(picture.contains("orders-1 ✗ 7"), "{picture}");
         view.did(2.0, "orders", "orders-2", &took(7, 2));
-        let picture = view.picture(&standing);
+        let picture = view.picture(&standing, &size);
         assert!(picture.contains("orders-2 ▶ 7"), "{picture}");
         assert!(picture.contains("came again: orders-1 had it, now orders-2 has"), "{picture}");
+    }
+
+    #[test]
+    fn a_line_is_clipped_to_the_terminal_by_what_is_seen_and_its_colours_end() {
+        assert_eq!(clipped("a\x1b[31mb▶✗\x1b[0m c", 3), "a\x1b[31mb▶\x1b[0m");
+        assert_eq!(clipped("abc", 3), "abc");
+        assert_eq!(clipped("", 3), "");
+    }
+
+    #[test]
+    fn the_picture_fits_a_small_terminal() {
+        let mut view = View { terminal: true, ..View::new(&["orders", "audit"]) };
+        view.did(0.0, "orders", "orders-1", &What::Joined);
+        for chat in 0..30 {
+            let key = format!("chat:{chat:02}");
+            let took = What::Took { update_id: chat, sequence: chat, key, attempt: 2 };
+            view.did(0.1, "orders", "orders-1", &took);
+        }
+        let standing = Standing { seconds: 1.0, of_seconds: 20.0, sent: 30 };
+        let picture = view.picture(&standing, &Size { columns: 40, lines: 24 });
+        // The cursor stands in a line of its own.
+        assert_eq!(picture.lines().count(), 23, "{picture}");
+        assert!(picture.contains("and 21 more\n"), "{picture}");
+        for line in picture.lines() {
+            let plain = line.replace("\x1b[32m", "").replace("\x1b[0m", "");
+            assert!(plain.chars().count() <= 40, "{line}");
+        }
     }
 }

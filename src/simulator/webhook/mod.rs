@@ -39,6 +39,13 @@ pub(super) struct ActiveWebhook {
     _delivery: AbortOnDrop,
 }
 
+impl ActiveWebhook {
+    /// How many connections are open or being opened.
+    pub(super) fn connections(&self) -> usize {
+        self.schedule.connections()
+    }
+}
+
 /// How a webhook's tasks are woken.
 #[derive(Debug, Default)]
 pub(super) struct Signals {

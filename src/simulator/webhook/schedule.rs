@@ -234,6 +234,11 @@ impl Schedule {
         self.connections = self.connections.saturating_sub(1);
     }
 
+    /// How many are open or being opened.
+    pub(crate) fn connections(&self) -> usize {
+        self.connections
+    }
+
     /// Whether [`Self::connect`] could have anything to grant.
     pub(crate) fn may_connect(&self) -> bool {
         self.connections < self.max_connections
