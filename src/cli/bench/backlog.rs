@@ -17,15 +17,19 @@ pub(super) async fn run(args: &BenchArgs, updates: u64) -> Result<Report, BenchE
     // The first time is the warm-up.
     fill_and_drain(&rig, args, few).await?;
     let mut small = Drained::default();
+    let mut connecting = Duration::ZERO;
     let rounds = (FEW_IN_ALL / few).clamp(1, MOST_ROUNDS);
     for _ in 0..rounds {
+        connecting += connect(&rig, args).await?;
         small += fill_and_drain(&rig, args, few).await?;
     }
+    small.cpu = small.cpu.saturating_sub(connecting);
 
     let watch = rig.watch_memory();
     rig.fill(args, updates).await?;
     let waiting = rig.usage();
-    let large = drain(&rig, args, updates).await?;
+    let mut large = drain(&rig, args, updates).await?;
+    large.cpu = large.cpu.saturating_sub(connecting / u32::try_from(rounds).unwrap_or(u32::MAX));
     rig.stop().await?;
     report.backlog = Some(Backlog {
         updates,
@@ -55,6 +59,16 @@ async fn drain(rig: &Rig, args: &BenchArgs, updates: u64) -> Result<Drained, Ben
     let (after, time) = (rig.usage(), began.elapsed());
     let proved = fleet.finish().await?.proves(updates);
     Ok(Drained { updates, cpu: after.cpu.saturating_sub(before.cpu), time, proved })
+}
+
+/// The gateway's CPU time for consumers that come and find nothing: for few updates that would be much of the whole.
+async fn connect(rig: &Rig, args: &BenchArgs) -> Result<Duration, BenchError> {
+    let before = rig.usage();
+    let mut fleet = Fleet::spawn(&rig.plan(args))?;
+    fleet.joined().await?;
+    let after = rig.usage();
+    fleet.finish().await?;
+    Ok(after.cpu.saturating_sub(before.cpu))
 }
 
 struct Drained {
@@ -87,6 +101,6 @@ impl Drained {
 }
 
 const FACTOR: u64 = 1000;
-/// CPU time is counted in hundredths of a second: with fewer updates that would be too coarse.
+/// So that one round that happened to be dear does not count for much.
 const FEW_IN_ALL: u64 = 50_000;
 const MOST_ROUNDS: u64 = 100;

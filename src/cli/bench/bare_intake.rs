@@ -57,10 +57,11 @@ pub(super) async fn polling(args: &BenchArgs, total: u64) -> Result<f64, BenchEr
 
 async fn measure(args: &BenchArgs, load: &Simulation, total: u64) -> Result<f64, BenchError> {
     load::warm_up(args, load).await?;
-    let began = clock::now();
+    let (before, began) = (load.counts().confirmed, clock::now());
     load.send(load::at_full_speed(args, Some(total)));
     load.settled().await;
-    Ok(total as f64 / began.elapsed().as_secs_f64())
+    let seconds = began.elapsed().as_secs_f64();
+    Ok((load.counts().confirmed - before) as f64 / seconds)
 }
 
 async fn post(
