@@ -90,9 +90,10 @@ async fn start_and_run(
         told(grpc_stopped),
     ));
     let (stop_intake, intake_stopped) = watch::channel(false);
-    let public = public_listener.map(|listener| {
-        tokio::spawn(public::serve(listener, routes, metrics.clone(), intake_stopped.clone()))
-    });
+    let mut public = JoinSet::new();
+    if let Some(listener) = public_listener {
+        public.spawn(public::serve(listener, routes, metrics.clone(), intake_stopped.clone()));
+    }
     let mut intakes = bots::spawn(telegrams, config, &intake_stopped);
     tracing::info!(bots = bots.len(), "ready");
 
@@ -106,6 +107,7 @@ async fn start_and_run(
             }
             Some(ended) = drivers.join_next() => break Err(driver_failure(ended)),
             ended = &mut grpc => break Err(grpc_failure(ended)),
+            Some(ended) = public.join_next() => break Err(public_failure(ended)),
             Some(ended) = intakes.join_next() => match ended {
                 // Its driver has ended, and says why itself.
                 Ok((_, Ok(()))) => {}
@@ -150,7 +152,8 @@ struct Parts {
     drivers: JoinSet<DriverEnd>,
     /// `None` once it has ended.
     grpc: Option<JoinHandle<Result<(), grpc::ServeError>>>,
-    public: Option<JoinHandle<std::io::Result<()>>>,
+    /// Empty where no bot has a webhook.
+    public: JoinSet<std::io::Result<()>>,
     intakes: JoinSet<TelegramEnd>,
     stop_intake: watch::Sender<bool>,
     stop_grpc: watch::Sender<bool>,
@@ -173,10 +176,10 @@ impl Parts {
                     closed = closed.and(Err(driver_failure(ended)));
                 }
             }
-            if let Some(public) = self.public
-                && let Err(error) = public.await
-            {
-                closed = closed.and(Err(panicked("the webhook listener", &error)));
+            while let Some(ended) = self.public.join_next().await {
+                if !matches!(ended, Ok(Ok(()))) {
+                    closed = closed.and(Err(public_failure(ended)));
+                }
             }
             // One that has ended already has said why.
             if let Some(grpc) = self.grpc {
@@ -227,6 +230,14 @@ fn grpc_failure(ended: Result<Result<(), grpc::ServeError>, JoinError>) -> Failu
         Ok(Ok(())) => Failure::Ended("the gRPC server".to_owned()),
         Ok(Err(error)) => Failure::Grpc(error),
         Err(error) => panicked("the gRPC server", &error),
+    }
+}
+
+fn public_failure(ended: Result<std::io::Result<()>, JoinError>) -> Failure {
+    match ended {
+        Ok(Ok(())) => Failure::Ended("the webhook listener".to_owned()),
+        Ok(Err(error)) => Failure::Ended(format!("the webhook listener ({error})")),
+        Err(error) => panicked("the webhook listener", &error),
     }
 }
 

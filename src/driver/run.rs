@@ -77,8 +77,14 @@ pub fn start<J: Journal>(
     let mut clock = Clock::new(recovered.last_time);
     let declared = declare(&settings, &recovered, clock.now());
     if !declared.is_empty() {
-        journal.commit(&declared)?;
-        recovered = reader.recover()?;
+        match journal.commit(&declared) {
+            Ok(_) => recovered = reader.recover()?,
+            // What is there must be settled first; the group is made by its first Subscribe, or at the next start.
+            Err(CommitError::NoRoom { path, why }) => {
+                tracing::warn!(bot, path, why, "declared groups cannot be made for want of room");
+            }
+            Err(error) => return Err(error.into()),
+        }
     }
     tracing::info!(
         bot,

@@ -229,7 +229,6 @@ impl Api {
         let status = answer.status;
         let Ok(envelope) = serde_json::from_slice::<Envelope<'_>>(&answer.body) else {
             return Err(match status {
-                401 => CallError::Unauthorized,
                 429 => CallError::TooManyRequests { retry_after: wait(answer.retry_after) },
                 500.. => CallError::ServerError { status, description: "no JSON".into() },
                 300..=399 if answer.location => CallError::Unreadable {

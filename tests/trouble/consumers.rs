@@ -1,6 +1,6 @@
 //! Handlers that hang, die, refuse, come back, or are there twice.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 
