@@ -142,8 +142,11 @@ pub(super) fn extend_duration_ms(duration: Option<Duration>) -> Result<Option<u6
 }
 
 fn lease_ms(field: &'static str, duration: Duration) -> Result<u64, InvalidField> {
+    // Rounding up must not lift what is below the lower limit either.
+    let rounded_down = Duration { nanos: duration.nanos / 1_000_000 * 1_000_000, ..duration };
     duration_ms(duration)
-        .filter(|ms| (MIN_LEASE_MS..=MAX_LEASE_MS).contains(ms))
+        .filter(|&ms| ms <= MAX_LEASE_MS)
+        .filter(|_| duration_ms(rounded_down).is_some_and(|ms| ms >= MIN_LEASE_MS))
         .ok_or_else(|| invalid(field, "must be 1 s to 10 min"))
 }
 
@@ -184,7 +187,7 @@ mod tests {
         assert_eq!(extend_duration_ms(seconds(1, 0)), Ok(Some(1_000)));
         assert_eq!(extend_duration_ms(seconds(600, 0)), Ok(Some(600_000)));
         for bad in
-            [seconds(0, 999_000_000), seconds(600, 1), seconds(-1, 0), seconds(1, -1), seconds(i64::MAX, 0)]
+            [seconds(0, 999_999_999), seconds(600, 1), seconds(-1, 0), seconds(1, -1), seconds(i64::MAX, 0)]
         {
             assert_eq!(extend_duration_ms(bad).unwrap_err().field, "duration", "{bad:?}");
         }
