@@ -31,7 +31,10 @@ struct Gateway {
 
 impl Gateway {
     fn start(data: &Path, environment: &[(&str, &str)]) -> Self {
-        let mut command = Command::new(BINARY);
+        Self::start_as(Command::new(BINARY), data, environment)
+    }
+
+    fn start_as(mut command: Command, data: &Path, environment: &[(&str, &str)]) -> Self {
         command.env_clear().current_dir(data).kill_on_drop(true).stderr(Stdio::piped());
         for key in ["GRPC", "OPS", "PUBLIC"] {
             command.env(format!("SWITCHBOARD_{key}_LISTEN"), "127.0.0.1:0");
@@ -94,7 +97,7 @@ async fn refused(data: &Path, environment: &[(&str, &str)], code: i32, said: &[&
 }
 
 async fn get(address: SocketAddr, path: &str) -> (u16, String) {
-    let http = reqwest::Client::builder().no_proxy().build().unwrap();
+    let http = reqwest::Client::builder().no_proxy().timeout(PATIENCE).build().unwrap();
     let answer = http.get(format!("http://{address}{path}")).send().await.unwrap();
     (answer.status().as_u16(), answer.text().await.unwrap())
 }
@@ -241,6 +244,44 @@ async fn a_second_signal_stops_at_once_with_exit_code_130() {
     gateway.signal("-TERM");
     let (code, log) = gateway.end().await;
     assert_eq!(code, Some(130), "{log}");
+}
+
+#[tokio::test]
+async fn idle_webhook_connections_leave_files_for_handlers_and_operators() {
+    let data = tempfile::tempdir().unwrap();
+    let telegram = telegram(SimulatorConfig { local: true, ..SimulatorConfig::default() }).await;
+    let mut command = Command::new("/bin/sh");
+    command.args(["-c", r#"ulimit -n 400 && exec "$0""#, BINARY]);
+    let url = telegram.url();
+    let environment = [
+        ("SWITCHBOARD_TELEGRAM_API_URL", url.as_str()),
+        ("SWITCHBOARD_TELEGRAM_LOCAL_API", "true"),
+        ("SWITCHBOARD_WEBHOOK_URL", "http://127.0.0.1:1"),
+    ];
+    let mut gateway = Gateway::start_as(command, data.path(), &environment);
+    let grpc = gateway.address("grpc.listen").await;
+    let ops = gateway.address("ops.listen").await;
+    let public = gateway.address("public.listen").await;
+    gateway.says("connected to Telegram").await;
+    // More than there are files; those that are not accepted wait in the system's queue.
+    let mut idle = Vec::new();
+    for _ in 0..450 {
+        let connecting = tokio::net::TcpStream::connect(public);
+        let Ok(stream) = tokio::time::timeout(Duration::from_secs(1), connecting).await else { break };
+        idle.push(stream.unwrap());
+    }
+    assert!(idle.len() > 60, "{} connections", idle.len());
+    let (status, metrics) = get(ops, "/metrics").await;
+    assert_eq!(status, 200, "{metrics}");
+    let mut client = DeliveryServiceClient::connect(format!("http://{grpc}")).await.unwrap();
+    let request = SubscribeRequest { group: "orders".into(), ..SubscribeRequest::default() };
+    let mut stream = client.subscribe(request).await.unwrap().into_inner();
+    assert!(matches!(next(&mut stream).await, Some(Event::Opened(_))));
+    drop((idle, stream));
+    gateway.signal("-TERM");
+    let (code, log) = gateway.end().await;
+    assert_eq!(code, Some(0), "{log}");
+    assert!(!log.contains("Too many open files"), "{log}");
 }
 
 #[tokio::test]
