@@ -138,6 +138,31 @@ async fn a_data_directory_that_cannot_be_used_is_exit_code_3() {
 }
 
 #[tokio::test]
+async fn check_finds_two_listeners_on_one_port_and_a_file_in_the_place_of_the_data() {
+    let data = tempfile::tempdir().unwrap();
+    std::fs::write(data.path().join("file"), "").unwrap();
+    let free = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap().to_string();
+    let check = async |environment: &[(&str, &str)]| {
+        let mut command = Command::new(BINARY);
+        command.env_clear().current_dir(data.path()).args(["check", "--offline"]);
+        for key in ["GRPC", "OPS"] {
+            command.env(format!("SWITCHBOARD_{key}_LISTEN"), "127.0.0.1:0");
+        }
+        command.env("TELEGRAM_BOT_TOKEN", TOKEN).envs(environment.iter().copied());
+        let output = command.output().await.unwrap();
+        (output.status.code(), String::from_utf8(output.stdout).unwrap())
+    };
+    let (code, said) = check(&[]).await;
+    assert_eq!(code, Some(0), "{said}");
+    let twice = [("SWITCHBOARD_GRPC_LISTEN", &*free), ("SWITCHBOARD_OPS_LISTEN", &*free)];
+    let (code, said) = check(&twice).await;
+    assert_eq!(code, Some(3), "{said}");
+    let (code, said) = check(&[("SWITCHBOARD_DATA_DIR", "file")]).await;
+    assert_eq!(code, Some(3), "{said}");
+    assert!(said.contains("is not a directory"), "{said}");
+}
+
+#[tokio::test]
 async fn a_token_that_telegram_refuses_is_exit_code_4() {
     let data = tempfile::tempdir().unwrap();
     let telegram = telegram(SimulatorConfig { revoked: vec![42], ..SimulatorConfig::default() }).await;
