@@ -1,5 +1,7 @@
 //! Which consumer owns which shard: evenly, and with the fewest moves.
 
+use std::collections::HashMap;
+
 use super::members::MemberId;
 use crate::model::{SHARDS, Shard};
 
@@ -19,10 +21,12 @@ pub(super) type Owners = [Option<MemberId>; SHARDS as usize];
 /// each with its owner before.
 pub(super) fn assign(owners: &mut Owners, claims: &[Claim]) -> Vec<(Shard, Option<MemberId>)> {
     let mut quotas = quotas(owners, claims);
+    // Looked up by member: a crowd that comes and goes in a loop must not cost each time members times shards.
+    let place: HashMap<_, _> = quotas.iter().enumerate().map(|(at, &(member, _))| (member, at)).collect();
     let mut moved = Vec::new();
     let mut free = Vec::new();
     for (shard, owner) in Shard::all().zip(owners.iter()) {
-        let quota = owner.and_then(|owner| quotas.iter_mut().find(|(member, _)| *member == owner));
+        let quota = owner.and_then(|owner| quotas.get_mut(*place.get(&owner)?));
         match quota {
             Some((_, left)) if *left > 0 => *left -= 1,
             _ => free.push((shard, *owner)),
@@ -42,7 +46,11 @@ pub(super) fn assign(owners: &mut Owners, claims: &[Claim]) -> Vec<(Shard, Optio
 /// How many shards each claim gets. Who owns more already gets the odd ones.
 fn quotas(owners: &Owners, claims: &[Claim]) -> Vec<(MemberId, usize)> {
     let all = usize::from(SHARDS);
-    let owned = |member| owners.iter().filter(|owner| **owner == Some(member)).count();
+    let mut counts = HashMap::new();
+    for owner in owners.iter().flatten() {
+        *counts.entry(*owner).or_insert(0_usize) += 1;
+    }
+    let owned = |member| counts.get(&member).copied().unwrap_or(0);
     let (mut alive, mut suspended): (Vec<_>, Vec<_>) =
         claims.iter().map(|claim| (claim.member, claim.suspended, owned(claim.member))).partition(|c| !c.1);
     if alive.is_empty() {
