@@ -12,11 +12,13 @@ mod bots;
 mod failure;
 mod health;
 mod listeners;
+mod open_files;
 
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::net::TcpListener;
 use tokio::sync::{mpsc, watch};
 use tokio::task::{JoinError, JoinHandle, JoinSet};
 
@@ -30,6 +32,7 @@ use bots::{Bot, DriverEnd, TelegramEnd};
 pub use failure::Failure;
 use health::{Phase, State};
 use listeners::Listeners;
+use open_files::Connections;
 
 /// With a failed driver there is little to wait for: only the other bots' settlements.
 const GRACE_AFTER_FAILURE: Duration = Duration::from_secs(5);
@@ -48,6 +51,7 @@ pub enum Ask {
 /// # Errors
 /// [`Failure`]; its text says what to do.
 pub async fn run(config: Config, metrics: Metrics, mut asks: mpsc::Receiver<Ask>) -> Result<(), Failure> {
+    let connections = open_files::raise();
     let listeners = Listeners::bind(&config).await?;
     let state = Arc::new(State::default());
     let (stop_ops, ops_stopped) = watch::channel(false);
@@ -55,7 +59,8 @@ pub async fn run(config: Config, metrics: Metrics, mut asks: mpsc::Receiver<Ask>
     let ops = tokio::spawn(ops::serve(listeners.ops, state.clone(), metrics.clone(), ops_token, ops_stopped));
 
     let mut ended =
-        start_and_run(&config, &metrics, &state, listeners.grpc, listeners.public, &mut asks).await;
+        start_and_run(&config, &metrics, &state, (listeners.grpc, listeners.public), connections, &mut asks)
+            .await;
     if let Err(failure) = &mut ended {
         state.fail(failure);
     }
@@ -69,8 +74,8 @@ async fn start_and_run(
     config: &Config,
     metrics: &Metrics,
     state: &Arc<State>,
-    grpc_listener: tokio::net::TcpListener,
-    public_listener: Option<tokio::net::TcpListener>,
+    (grpc_listener, public_listener): (TcpListener, Option<TcpListener>),
+    connections: Connections,
     asks: &mut mpsc::Receiver<Ask>,
 ) -> Result<(), Failure> {
     let (bots, mut drivers) = bots::recover(config, metrics).await?;
@@ -86,13 +91,14 @@ async fn start_and_run(
     let mut grpc = tokio::spawn(grpc::serve(
         grpc_listener,
         bots.iter().map(Bot::for_grpc).collect(),
-        grpc_settings(config)?,
+        grpc_settings(config, connections.grpc)?,
         told(grpc_stopped),
     ));
     let (stop_intake, intake_stopped) = watch::channel(false);
     let mut public = JoinSet::new();
     if let Some(listener) = public_listener {
-        public.spawn(public::serve(listener, routes, metrics.clone(), intake_stopped.clone()));
+        let (metrics, stopped) = (metrics.clone(), intake_stopped.clone());
+        public.spawn(public::serve(listener, routes, metrics, connections.public, stopped));
     }
     let mut intakes = bots::spawn(telegrams, config, &intake_stopped);
     tracing::info!(bots = bots.len(), "ready");
@@ -194,13 +200,14 @@ impl Parts {
     }
 }
 
-fn grpc_settings(config: &Config) -> Result<grpc::Settings, Failure> {
+fn grpc_settings(config: &Config, max_connections: usize) -> Result<grpc::Settings, Failure> {
     let token = config.access_token.as_ref().map(Secret::expose).map(grpc::AccessToken::parse).transpose();
     let access_token = token.map_err(|why| Failure::Ended(format!("the access token {why}; the gateway")))?;
     Ok(grpc::Settings {
         access_token,
         max_stream_age: config.max_stream_age,
         drain_grace: config.shutdown_grace,
+        max_connections,
         backup_directory: config.data_dir.clone(),
         jitter_seed: seed(),
         ..grpc::Settings::default()

@@ -31,7 +31,10 @@ struct Gateway {
 
 impl Gateway {
     fn start(data: &Path, environment: &[(&str, &str)]) -> Self {
-        let mut command = Command::new(BINARY);
+        Self::start_as(Command::new(BINARY), data, environment)
+    }
+
+    fn start_as(mut command: Command, data: &Path, environment: &[(&str, &str)]) -> Self {
         command.env_clear().current_dir(data).kill_on_drop(true).stderr(Stdio::piped());
         for key in ["GRPC", "OPS", "PUBLIC"] {
             command.env(format!("SWITCHBOARD_{key}_LISTEN"), "127.0.0.1:0");
@@ -94,7 +97,7 @@ async fn refused(data: &Path, environment: &[(&str, &str)], code: i32, said: &[&
 }
 
 async fn get(address: SocketAddr, path: &str) -> (u16, String) {
-    let http = reqwest::Client::builder().no_proxy().build().unwrap();
+    let http = reqwest::Client::builder().no_proxy().timeout(PATIENCE).build().unwrap();
     let answer = http.get(format!("http://{address}{path}")).send().await.unwrap();
     (answer.status().as_u16(), answer.text().await.unwrap())
 }
@@ -132,6 +135,31 @@ async fn a_data_directory_that_cannot_be_used_is_exit_code_3() {
     assert_eq!(first.end().await.0, Some(0));
     let other = [("TELEGRAM_BOT_TOKEN", "43:another_bot")];
     refused(data.path(), &other, 3, &["belongs to the bot with id 42", "id 43"]).await;
+}
+
+#[tokio::test]
+async fn check_finds_two_listeners_on_one_port_and_a_file_in_the_place_of_the_data() {
+    let data = tempfile::tempdir().unwrap();
+    std::fs::write(data.path().join("file"), "").unwrap();
+    let free = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap().to_string();
+    let check = async |environment: &[(&str, &str)]| {
+        let mut command = Command::new(BINARY);
+        command.env_clear().current_dir(data.path()).args(["check", "--offline"]);
+        for key in ["GRPC", "OPS"] {
+            command.env(format!("SWITCHBOARD_{key}_LISTEN"), "127.0.0.1:0");
+        }
+        command.env("TELEGRAM_BOT_TOKEN", TOKEN).envs(environment.iter().copied());
+        let output = command.output().await.unwrap();
+        (output.status.code(), String::from_utf8(output.stdout).unwrap())
+    };
+    let (code, said) = check(&[]).await;
+    assert_eq!(code, Some(0), "{said}");
+    let twice = [("SWITCHBOARD_GRPC_LISTEN", &*free), ("SWITCHBOARD_OPS_LISTEN", &*free)];
+    let (code, said) = check(&twice).await;
+    assert_eq!(code, Some(3), "{said}");
+    let (code, said) = check(&[("SWITCHBOARD_DATA_DIR", "file")]).await;
+    assert_eq!(code, Some(3), "{said}");
+    assert!(said.contains("is not a directory"), "{said}");
 }
 
 #[tokio::test]
@@ -241,6 +269,44 @@ async fn a_second_signal_stops_at_once_with_exit_code_130() {
     gateway.signal("-TERM");
     let (code, log) = gateway.end().await;
     assert_eq!(code, Some(130), "{log}");
+}
+
+#[tokio::test]
+async fn idle_webhook_connections_leave_files_for_handlers_and_operators() {
+    let data = tempfile::tempdir().unwrap();
+    let telegram = telegram(SimulatorConfig { local: true, ..SimulatorConfig::default() }).await;
+    let mut command = Command::new("/bin/sh");
+    command.args(["-c", r#"ulimit -n 400 && exec "$0""#, BINARY]);
+    let url = telegram.url();
+    let environment = [
+        ("SWITCHBOARD_TELEGRAM_API_URL", url.as_str()),
+        ("SWITCHBOARD_TELEGRAM_LOCAL_API", "true"),
+        ("SWITCHBOARD_WEBHOOK_URL", "http://127.0.0.1:1"),
+    ];
+    let mut gateway = Gateway::start_as(command, data.path(), &environment);
+    let grpc = gateway.address("grpc.listen").await;
+    let ops = gateway.address("ops.listen").await;
+    let public = gateway.address("public.listen").await;
+    gateway.says("connected to Telegram").await;
+    // More than there are files; those that are not accepted wait in the system's queue.
+    let mut idle = Vec::new();
+    for _ in 0..450 {
+        let connecting = tokio::net::TcpStream::connect(public);
+        let Ok(stream) = tokio::time::timeout(Duration::from_secs(1), connecting).await else { break };
+        idle.push(stream.unwrap());
+    }
+    assert!(idle.len() > 60, "{} connections", idle.len());
+    let (status, metrics) = get(ops, "/metrics").await;
+    assert_eq!(status, 200, "{metrics}");
+    let mut client = DeliveryServiceClient::connect(format!("http://{grpc}")).await.unwrap();
+    let request = SubscribeRequest { group: "orders".into(), ..SubscribeRequest::default() };
+    let mut stream = client.subscribe(request).await.unwrap().into_inner();
+    assert!(matches!(next(&mut stream).await, Some(Event::Opened(_))));
+    drop((idle, stream));
+    gateway.signal("-TERM");
+    let (code, log) = gateway.end().await;
+    assert_eq!(code, Some(0), "{log}");
+    assert!(!log.contains("Too many open files"), "{log}");
 }
 
 #[tokio::test]

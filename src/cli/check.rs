@@ -114,13 +114,16 @@ impl Report {
             ("ops.listen", Some(config.ops_listen)),
             ("public.listen", public),
         ];
+        // Held until all are tried: two of them may be the same.
+        let mut held = Vec::new();
         for (key, address) in listens.into_iter().filter_map(|(key, address)| Some((key, address?))) {
-            self.port(key, address);
+            held.extend(self.port(key, address));
         }
     }
 
-    fn port(&mut self, key: &str, address: SocketAddr) {
-        match TcpListener::bind(address) {
+    fn port(&mut self, key: &str, address: SocketAddr) -> Option<TcpListener> {
+        let bound = TcpListener::bind(address);
+        match &bound {
             Ok(_) => self.good(&format!("{key}: {address} is free")),
             Err(why) => self.bad(
                 Exit::Place,
@@ -129,6 +132,7 @@ impl Report {
                 ),
             ),
         }
+        bound.ok()
     }
 
     fn disk(&mut self, config: &Config) {
@@ -139,6 +143,10 @@ impl Report {
                 self.bad(Exit::Place, &format!("{shown}: there is no such place"));
                 continue;
             };
+            if !existing.is_dir() {
+                self.bad(Exit::Place, &format!("{shown}: {} is not a directory", existing.display()));
+                continue;
+            }
             if let Err(why) =
                 rustix::fs::access(&existing, rustix::fs::Access::READ_OK | rustix::fs::Access::WRITE_OK)
             {

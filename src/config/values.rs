@@ -43,6 +43,13 @@ pub(super) fn log_format(text: &str) -> Result<Format, &'static str> {
 }
 
 pub(super) fn log_level(text: &str) -> Result<Box<str>, String> {
+    // As a filter a lone word that is no level is a module's name: with `inof` nothing at all would be logged.
+    let is_word =
+        |part: &&str| !part.is_empty() && part.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_');
+    let is_level = |part: &&str| part.parse::<tracing_subscriber::filter::LevelFilter>().is_ok();
+    if let Some(word) = text.split(',').map(str::trim).filter(is_word).find(|word| !is_level(word)) {
+        return Err(format!("error, warn, info, debug, trace or off; for a module `{word}`: {word}=debug"));
+    }
     tracing_subscriber::EnvFilter::builder()
         .parse(text)
         .map(|_| text.into())
@@ -131,6 +138,18 @@ mod tests {
         assert_eq!(without_credentials("socks5://me:pw@host:1/x"), "socks5://[redacted]@host:1/x");
         assert_eq!(without_credentials("https://host/a@b"), "https://host/a@b");
         assert_eq!(without_credentials("plain"), "plain");
+    }
+
+    #[test]
+    fn a_mistyped_level_is_no_filter_that_silences_everything() {
+        for good in
+            ["info", "WARN", "off", "0", "info,switchboard::telegram=debug", "warn,hyper=trace", "[s]=debug"]
+        {
+            assert!(log_level(good).is_ok(), "{good}");
+        }
+        for bad in ["inof", "verbose", "info,hyper", "=,="] {
+            assert!(log_level(bad).is_err(), "{bad}");
+        }
     }
 
     #[test]

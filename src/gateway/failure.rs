@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use crate::driver;
 use crate::grpc;
+use crate::journal::ReadError;
 use crate::journal::lmdb::{OpenError, RestoreError};
 use crate::telegram::Fatal;
 
@@ -48,9 +49,7 @@ pub enum Failure {
         source: driver::StartError,
     },
     /// A driver has failed.
-    #[error(
-        "the driver of bot `{bot}` has failed: {source}; what is on the disk is recovered at the next start"
-    )]
+    #[error("the driver of bot `{bot}` has failed: {source}{}", next_start(source))]
     Driver {
         /// The bot.
         bot: Box<str>,
@@ -80,4 +79,12 @@ pub enum Failure {
     /// Asked twice to stop.
     #[error("stopped at once, as asked; what is not settled comes again")]
     Interrupted,
+}
+
+/// What a restart will do about it; one does not mend damage, and the error says itself what does.
+fn next_start(failure: &driver::Failure) -> &'static str {
+    match failure {
+        driver::Failure::Read(ReadError::Damaged { .. }) => "",
+        _ => "; what is on the disk is recovered at the next start",
+    }
 }

@@ -15,8 +15,8 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, watch};
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::transport::server::{Connected, TcpConnectInfo};
 
-/// As many connections as are served at once; further ones wait. Each takes a file descriptor and some 100 KiB.
-const MAX_CONNECTIONS: usize = 4_096;
+/// The most connections that are ever served at once: each takes some 100 KiB. Further ones wait.
+pub(super) const MAX_CONNECTIONS: usize = 4_096;
 /// How long to wait after a failure to accept: usually there is no file descriptor left, and the next try would fail
 /// at once.
 const ACCEPT_RETRY_DELAY: Duration = Duration::from_millis(100);
@@ -28,13 +28,14 @@ pub(super) struct Connection {
     _permit: OwnedSemaphorePermit,
 }
 
-/// The connections that come in, until the returned stream is dropped. All of them break when `closed` becomes true.
+/// The connections that come in, `max_connections` of them at once, until the returned stream is dropped. All of them break when `closed` becomes true.
 pub(super) fn accept(
     listener: TcpListener,
+    max_connections: usize,
     closed: watch::Receiver<bool>,
 ) -> ReceiverStream<io::Result<Connection>> {
     let (connections, accepted) = mpsc::channel(1);
-    let permits = Arc::new(Semaphore::new(MAX_CONNECTIONS));
+    let permits = Arc::new(Semaphore::new(max_connections.min(MAX_CONNECTIONS)));
     tokio::spawn(async move {
         tokio::select! {
             () = accept_all(listener, permits, closed, &connections) => {}

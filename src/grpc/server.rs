@@ -39,6 +39,8 @@ pub struct Settings {
     pub keepalive_timeout: Duration,
     /// Where backups are put together; needs as much room as the journal takes, and must exist.
     pub backup_directory: PathBuf,
+    /// As many connections as are served at once; further ones wait. Each takes a file descriptor.
+    pub max_connections: usize,
     /// Seeds the spreading of stream ages; any number that differs between gateways.
     pub jitter_seed: u64,
 }
@@ -53,6 +55,7 @@ impl Default for Settings {
             keepalive_interval: Duration::from_secs(30),
             keepalive_timeout: Duration::from_secs(10),
             backup_directory: std::env::temp_dir(),
+            max_connections: incoming::MAX_CONNECTIONS,
             jitter_seed: 0,
         }
     }
@@ -124,10 +127,13 @@ pub async fn serve(
         .add_service(InterceptedService::new(reflection().build_v1alpha()?, gate))
         .add_service(InterceptedService::new(delivery, gate))
         .add_service(InterceptedService::new(admin, gate))
-        .serve_with_incoming_shutdown(incoming::accept(listener, cutting), async move {
-            // Dropped unsent only together with the server.
-            let _ = closing.await;
-        });
+        .serve_with_incoming_shutdown(
+            incoming::accept(listener, settings.max_connections, cutting),
+            async move {
+                // Dropped unsent only together with the server.
+                let _ = closing.await;
+            },
+        );
     let mut server = pin!(server);
     tokio::select! {
         ended = &mut server => return Ok(ended?),

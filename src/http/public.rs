@@ -95,7 +95,7 @@ struct Answer {
     retry_after: Option<u64>,
 }
 
-/// Serves webhook requests until `shutdown` is true or its sender is gone; then finishes those in flight.
+/// Serves webhook requests, at most `max_connections` at once, until `shutdown` is true or its sender is gone; then finishes those in flight.
 ///
 /// # Errors
 /// None at the moment: a connection's trouble ends that connection, and accepting goes on.
@@ -103,16 +103,25 @@ pub async fn serve(
     listener: TcpListener,
     routes: Routes,
     metrics: Metrics,
+    max_connections: usize,
     shutdown: watch::Receiver<bool>,
 ) -> std::io::Result<()> {
     let bodies = Semaphore::new(MAX_BODIES_BYTES);
-    serve_with(listener, Shared { routes, metrics, body_timeout: BODY_TIMEOUT, bodies }, shutdown).await;
+    let shared = Shared { routes, metrics, body_timeout: BODY_TIMEOUT, bodies };
+    serve_with(listener, shared, max_connections, shutdown).await;
     Ok(())
 }
 
-async fn serve_with(listener: TcpListener, shared: Shared, shutdown: watch::Receiver<bool>) {
+async fn serve_with(
+    listener: TcpListener,
+    shared: Shared,
+    max_connections: usize,
+    shutdown: watch::Receiver<bool>,
+) {
     let shared = Arc::new(shared);
-    let connections = Arc::new(Semaphore::new(MAX_CONNECTIONS as usize));
+    // At most MAX_CONNECTIONS, which fits.
+    let max_connections = u32::try_from(max_connections).unwrap_or(u32::MAX).min(MAX_CONNECTIONS);
+    let connections = Arc::new(Semaphore::new(max_connections as usize));
     let mut stop = shutdown.clone();
     loop {
         let accept = async {
@@ -139,7 +148,7 @@ async fn serve_with(listener: TcpListener, shared: Shared, shutdown: watch::Rece
         }
     }
     drop(listener);
-    let all = connections.acquire_many(MAX_CONNECTIONS);
+    let all = connections.acquire_many(max_connections);
     if tokio::time::timeout(SHUTDOWN_TIMEOUT, all).await.is_err() {
         tracing::warn!("webhook requests were still open at the end; Telegram sends their updates again");
     }

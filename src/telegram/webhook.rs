@@ -18,10 +18,11 @@ const RECENT_ERROR_MS: u64 = 5 * 60_000;
 const UNRESOLVED: &str = "Failed to resolve host";
 
 /// What has been done about the webhook so far.
-#[derive(Default)]
 struct Held {
     /// It was set, and seen to be, since the start.
     registered: bool,
+    /// When it was last set: what failed before says nothing about it.
+    since: UnixMillis,
     /// When it was last repaired.
     last_heal: Option<Instant>,
 }
@@ -33,7 +34,7 @@ impl Telegram {
         let Some(url) = self.settings.webhook_url.as_deref() else {
             return Err(Fatal::NoWebhookUrl { bot: self.settings.bot.clone() });
         };
-        let mut held = Held::default();
+        let mut held = Held { registered: false, since: now(), last_heal: None };
         let mut backoff = self.backoff(self.pace.trouble);
         loop {
             let info = match self.api.webhook_info().await {
@@ -57,13 +58,14 @@ impl Telegram {
             } else if owner == Owner::Wanted && held.registered {
                 backoff.reset();
                 self.reporter.conflict_over();
-                self.healthy(&info);
+                self.healthy(&info, held.since);
                 if self.remember(url).await == Err(AppendError::Stopped) {
                     return Ok(Ended::DriverStopped);
                 }
             } else if self.may_set(&held, &info) {
                 match self.register(url, drop_pending).await {
                     Ok(()) => {
+                        held.since = now();
                         if std::mem::replace(&mut held.registered, true) {
                             held.last_heal = Some(Instant::now());
                         }
@@ -147,14 +149,14 @@ impl Telegram {
     }
 
     /// The webhook is set; whether it works is seen from Telegram's last error.
-    fn healthy(&self, info: &WebhookInfo) {
+    fn healthy(&self, info: &WebhookInfo, since: UnixMillis) {
         let failed = info.last_error_date.map_or(UnixMillis(0), |seconds| UnixMillis(seconds * 1000));
+        // Telegram keeps the last error, and counts in seconds.
+        let of_this_one = failed.0 / 1000 >= since.0 / 1000;
         match &info.last_error_message {
-            Some(message) if now().since(failed) < RECENT_ERROR_MS => {
-                self.reporter.degraded(&format!(
-                    "Telegram could not deliver to the webhook: {message}; {} updates wait there",
-                    info.pending_update_count
-                ));
+            Some(message) if of_this_one && now().since(failed) < RECENT_ERROR_MS => {
+                // Without the number that waits, which the metrics have: each change of it would be said again.
+                self.reporter.degraded(&format!("Telegram could not deliver to the webhook: {message}"));
             }
             _ => self.reporter.connected(ActiveMode::Webhook),
         }

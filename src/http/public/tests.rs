@@ -33,7 +33,7 @@ impl Server {
         let (shutdown, stop) = watch::channel(false);
         let shared =
             Shared { routes, metrics: metrics.clone(), body_timeout, bodies: Semaphore::new(bodies) };
-        let task = tokio::spawn(serve_with(listener, shared, stop));
+        let task = tokio::spawn(serve_with(listener, shared, usize::MAX, stop));
         Self { driver, address, shutdown, metrics, task }
     }
 

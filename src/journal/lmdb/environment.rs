@@ -46,6 +46,9 @@ impl From<heed::Error> for Unusable {
             heed::Error::Mdb(MdbError::Invalid | MdbError::VersionMismatch | MdbError::Incompatible) => {
                 Self::NotAJournal(format!("{DATA_FILE} is no LMDB file that can be read here"))
             }
+            heed::Error::Mdb(damage @ (MdbError::Corrupted | MdbError::PageNotFound)) => {
+                Self::Damaged(format!("LMDB says: {damage}"))
+            }
             error => Self::Failed(error),
         }
     }

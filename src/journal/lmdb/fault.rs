@@ -20,7 +20,13 @@ pub(super) enum Fault {
 
 impl From<heed::Error> for Fault {
     fn from(error: heed::Error) -> Self {
-        Self::Storage(error)
+        match error {
+            // LMDB's own pages: trying again, or starting again, meets the same.
+            heed::Error::Mdb(damage @ (MdbError::Corrupted | MdbError::PageNotFound)) => {
+                Self::Damaged(format!("LMDB says: {damage}"))
+            }
+            error => Self::Storage(error),
+        }
     }
 }
 
@@ -77,4 +83,20 @@ fn errno(error: &std::io::Error) -> Option<Errno> {
 /// Whether the error says that the disk, the quota or the file's size limit ended.
 pub(super) fn is_no_space(error: &std::io::Error) -> bool {
     matches!(errno(error), Some(Errno::NOSPC | Errno::DQUOT | Errno::FBIG))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn damage_that_lmdb_finds_itself_is_damage_with_the_way_out() {
+        for damage in [MdbError::Corrupted, MdbError::PageNotFound] {
+            let error = Fault::from(heed::Error::Mdb(damage)).into_read_error(Path::new("data/shop"));
+            assert!(matches!(error, ReadError::Damaged { .. }), "{error}");
+            assert!(error.to_string().contains("restore the last backup"), "{error}");
+        }
+        let full = Fault::from(heed::Error::Mdb(MdbError::MapFull));
+        assert_eq!(full.shortage(), Shortage::Certain);
+    }
 }

@@ -111,6 +111,24 @@ async fn what_telegram_says_about_deliveries_shows_in_the_status() {
 }
 
 #[tokio::test]
+async fn an_error_from_before_the_start_is_no_news() {
+    let api = FakeApi::start().await;
+    let mut info = webhook_info(WEBHOOK);
+    info["last_error_date"] = json!(now().0 / 1000 - 60);
+    info["last_error_message"] = json!("Connection refused");
+    api.set_webhook_info(info.clone());
+    let mut running = Running::start(with_url(&api));
+    running.status(|status| status.connected_since.is_some()).await;
+    let looks = api.calls("getWebhookInfo").len();
+    info["pending_update_count"] = json!(3);
+    api.set_webhook_info(info);
+    api.called("getWebhookInfo", looks + 2).await;
+    let status = running.status(|status| status.pending == Some(3)).await;
+    assert_eq!(status.last_error, None);
+    running.stop().await;
+}
+
+#[tokio::test]
 async fn a_name_that_is_not_known_yet_is_waited_for_and_limits_are_kept() {
     let api = FakeApi::start().await;
     api.script(
