@@ -44,6 +44,8 @@ pub struct GroupStart {
 pub struct GroupStats {
     /// Open streams.
     pub consumers: usize,
+    /// Consumers, those included whose stream is gone and who may come back.
+    pub members: usize,
     /// Deliveries out.
     pub outstanding: usize,
     /// Updates that wait after a failure.
@@ -324,6 +326,7 @@ impl Group {
         let cursor = self.reached();
         GroupStats {
             consumers: self.members.values().filter(|member| member.stream().is_some()).count(),
+            members: self.members.len(),
             outstanding: self.outstanding.leased,
             backing_off: self.outstanding.backing_off,
             cursor,

@@ -255,7 +255,7 @@ impl<R: JournalReader> Core<R> {
             self.gathering.subscriptions.push((subscription, reply));
             return;
         };
-        let consumers = self.dispatcher.stats(group).map_or(0, |stats| stats.consumers);
+        let consumers = self.dispatcher.stats(group).map_or(0, |stats| stats.members);
         if consumers >= super::groups::MAX_CONSUMERS {
             let limit = super::groups::MAX_CONSUMERS;
             answer(reply, Err(SubscribeError::TooManyConsumers { group: subscription.group, limit }));

@@ -8,7 +8,8 @@ use crate::model::{GroupId, GroupName, GroupRecord, GroupSettings, Now, Sequence
 
 /// Groups of one bot: each costs memory for its window and work for every update.
 pub(super) const MAX_GROUPS: usize = 256;
-/// Open streams of one group: beyond the number of shards they only stand by.
+/// Consumers of one group, those included that may come back: beyond the number of shards they only stand by, and each
+/// one that comes or goes shares the shards out anew.
 pub(super) const MAX_CONSUMERS: usize = 2048;
 /// Ephemeral groups are numbered from here on, so that they never meet a durable one's number.
 const FIRST_EPHEMERAL: u32 = 1 << 31;
