@@ -11,7 +11,8 @@ use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::process::{Child, Command};
 use tokio::sync::watch;
 
-use crate::PATIENCE;
+use crate::steps::http;
+use crate::{PATIENCE, POLL_INTERVAL};
 
 const SECRET: &str = "very_secret_part";
 
@@ -32,6 +33,8 @@ pub async fn telegram() -> Running {
 /// All that a gateway is started with, and started again after it was killed.
 pub struct Setup {
     data: PathBuf,
+    /// Where webhooks come in.
+    pub public: SocketAddr,
     environment: Vec<(&'static str, String)>,
 }
 
@@ -55,7 +58,7 @@ impl Setup {
                 ("SWITCHBOARD_PUBLIC_URL", format!("http://{public}")),
             ]),
         }
-        Self { data: data.to_owned(), environment }
+        Self { data: data.to_owned(), public, environment }
     }
 
     /// The same with one more setting.
@@ -66,6 +69,22 @@ impl Setup {
 
     /// Starts it and waits until it says where it listens.
     pub async fn start(&self) -> Gateway {
+        let mut gateway = self.spawn();
+        gateway.grpc = gateway.address("grpc.listen").await;
+        gateway.ops = gateway.address("ops.listen").await;
+        gateway
+    }
+
+    /// Starts one that must end by itself, with this exit code and these words.
+    pub async fn is_refused(&self, code: i32, words: &[&str]) {
+        let (ended, log) = self.spawn().ended().await;
+        assert_eq!(ended, Some(code), "{log:#?}");
+        for words in words {
+            assert!(log.iter().any(|line| line.contains(words)), "never said `{words}`: {log:#?}");
+        }
+    }
+
+    fn spawn(&self) -> Gateway {
         let mut command = Command::new(env!("CARGO_BIN_EXE_switchboard"));
         command.arg("serve").env_clear().current_dir(&self.data).envs(self.environment.iter().cloned());
         let mut process = command.kill_on_drop(true).stderr(Stdio::piped()).spawn().unwrap();
@@ -77,10 +96,7 @@ impl Setup {
             }
         });
         let unknown = SocketAddr::from((Ipv4Addr::UNSPECIFIED, 0));
-        let mut gateway = Gateway { process, said, grpc: unknown, ops: unknown };
-        gateway.grpc = gateway.address("grpc.listen").await;
-        gateway.ops = gateway.address("ops.listen").await;
-        gateway
+        Gateway { process, said, grpc: unknown, ops: unknown }
     }
 }
 
@@ -117,12 +133,38 @@ impl Gateway {
         log
     }
 
+    /// Asks the ops listener for a page.
+    pub async fn get(&self, path: &str) -> (u16, String) {
+        let answer = http().get(format!("http://{}{path}", self.ops)).send().await.unwrap();
+        (answer.status().as_u16(), answer.text().await.unwrap())
+    }
+
     /// What `/readyz` says of the bot.
     pub async fn bot(&self) -> Value {
-        let http = reqwest::Client::builder().no_proxy().build().unwrap();
-        let answer = http.get(format!("http://{}/readyz", self.ops)).send().await.unwrap();
-        let mut readiness: Value = serde_json::from_str(&answer.text().await.unwrap()).unwrap();
-        readiness["bots"][0].take()
+        let mut readiness: Value = serde_json::from_str(&self.get("/readyz").await.1).unwrap();
+        // There is none until the journals are recovered.
+        readiness.pointer_mut("/bots/0").map(Value::take).unwrap_or_default()
+    }
+
+    /// What `/readyz` says of the bot, as soon as it is such.
+    pub async fn until(&self, is: impl Fn(&Value) -> bool) -> Value {
+        let look = async {
+            loop {
+                let bot = self.bot().await;
+                if is(&bot) {
+                    return bot;
+                }
+                tokio::time::sleep(POLL_INTERVAL).await;
+            }
+        };
+        tokio::time::timeout(PATIENCE, look).await.unwrap_or_else(|_| panic!("/readyz: {:#?}", self.log()))
+    }
+
+    /// The sum of the metric's series that have this label.
+    pub async fn metric(&self, name: &str, label: &str) -> f64 {
+        let (_, text) = self.get("/metrics").await;
+        let series = text.lines().filter(|line| line.starts_with(name) && line.contains(label));
+        series.filter_map(|line| line.rsplit_once(' ')?.1.parse::<f64>().ok()).sum()
     }
 
     /// SIGKILL: it gets no chance to do anything more.
@@ -132,18 +174,32 @@ impl Gateway {
         self.process.kill().await.unwrap();
     }
 
-    /// SIGTERM: it stops in order.
-    pub async fn stop(mut self) {
+    /// SIGTERM.
+    pub fn terminate(&self) {
         let id = self.process.id().unwrap().to_string();
         assert!(std::process::Command::new("kill").args(["-TERM", &id]).status().unwrap().success());
+    }
+
+    /// Its exit code once it has ended, and all that it has said.
+    pub async fn ended(mut self) -> (Option<i32>, Vec<String>) {
         let ended = tokio::time::timeout(PATIENCE, self.process.wait()).await;
-        assert_eq!(ended.unwrap().unwrap().code(), Some(0), "{:#?}", self.log());
+        let code = ended.unwrap_or_else(|_| panic!("it did not end: {:#?}", self.log())).unwrap().code();
+        // The reader's end is that of the log.
+        while self.said.changed().await.is_ok() {}
+        (code, self.log())
+    }
+
+    /// Stops it in order.
+    pub async fn stop(self) {
+        self.terminate();
+        let (code, log) = self.ended().await;
+        assert_eq!(code, Some(0), "{log:#?}");
     }
 }
 
 /// An address whose port nobody is given by chance while the gateway is down: it is below the range from which Linux
 /// takes ports for outgoing connections and for listeners on port 0.
-fn own_address() -> SocketAddr {
+pub fn own_address() -> SocketAddr {
     static TAKEN: AtomicU16 = AtomicU16::new(0);
     const FIRST: u16 = 10_240;
     const COUNT: u16 = 20_000;

@@ -10,11 +10,17 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
 
+mod backup;
 mod checker;
 mod consumer;
 mod corpus;
 mod gateway;
 mod kills;
+mod moods;
+mod places;
+mod poison;
+mod steps;
+mod stops;
 mod takeover;
 
 use std::time::Duration;

@@ -8,8 +8,9 @@ use tokio::sync::watch;
 
 use crate::checker::Group;
 use crate::consumer::{Consumer, Memory};
-use crate::gateway::{Gateway, Mode, Setup, telegram};
-use crate::{BOT, PATIENCE, POLL_INTERVAL};
+use crate::gateway::{Mode, Setup, telegram};
+use crate::steps::{Hands, call, texts, write};
+use crate::{BOT, PATIENCE};
 
 #[tokio::test]
 async fn p7_a_second_gateway_says_who_is_in_its_way_and_takes_over_when_that_one_has_stopped() {
@@ -27,12 +28,12 @@ async fn p7_a_second_gateway_says_who_is_in_its_way_and_takes_over_when_that_one
     let message = said.to_string();
     assert!(message.contains("stop the other process, or give it a bot of its own"), "{message}");
     assert!(message.contains("takes over when the other has stopped"), "{message}");
-    let bot = until(&second, |bot| bot["conflict"].is_string()).await;
+    let bot = second.until(|bot| bot["conflict"].is_string()).await;
     assert!(bot["conflict"].as_str().unwrap().contains("another process polls"), "{bot}");
 
     first.stop().await;
     second.says("nobody else holds the bot any more").await;
-    let bot = until(&second, |bot| bot["conflict"].is_null()).await;
+    let bot = second.until(|bot| bot["conflict"].is_null()).await;
     assert_eq!((&bot["connected"], &bot["mode"]), (&Value::Bool(true), &Value::from("polling")), "{bot}");
 
     let group = Arc::new(Group::new("orders", Mode::Polling));
@@ -46,16 +47,28 @@ async fn p7_a_second_gateway_says_who_is_in_its_way_and_takes_over_when_that_one
     second.stop().await;
 }
 
-/// What `/readyz` says of the bot, as soon as it is such.
-async fn until(gateway: &Gateway, is: impl Fn(&Value) -> bool) -> Value {
-    let look = async {
-        loop {
-            let bot = gateway.bot().await;
-            if is(&bot) {
-                return bot;
-            }
-            tokio::time::sleep(POLL_INTERVAL).await;
-        }
-    };
-    tokio::time::timeout(PATIENCE, look).await.unwrap_or_else(|_| panic!("/readyz: {:#?}", gateway.log()))
+#[tokio::test]
+async fn p7_a_strangers_webhook_is_left_alone_until_takeover_is_asked_for() {
+    let telegram = telegram().await;
+    let data = tempfile::tempdir().unwrap();
+    call(&telegram, "setWebhook?url=http://127.0.0.1:9/their-hook").await;
+    let setup = Setup::new(data.path(), &telegram, Mode::Polling);
+    let gateway = setup.start().await;
+    let bot = gateway.until(|bot| bot["conflict"].is_string()).await;
+    let conflict = bot["conflict"].as_str().unwrap();
+    assert!(conflict.contains("127.0.0.1") && conflict.contains("takeover"), "{bot}");
+    assert!(!conflict.contains("their-hook"), "the path may be a secret: {bot}");
+    assert_eq!(bot["connected"], false);
+    gateway.stop().await;
+    let info = call(&telegram, "getWebhookInfo").await;
+    assert_eq!(info["url"], "http://127.0.0.1:9/their-hook", "the start has touched it");
+
+    let gateway = setup.with("SWITCHBOARD_TAKEOVER", "true").start().await;
+    gateway.until(|bot| bot["connected"] == true).await;
+    assert_eq!(call(&telegram, "getWebhookInfo").await["url"], "");
+    let mut hands = Hands::join(gateway.grpc, "orders").await;
+    write(&telegram, 1, &["hello"]).await;
+    assert_eq!(texts(&hands.deliveries(1).await), ["hello"]);
+    drop(hands);
+    gateway.stop().await;
 }
