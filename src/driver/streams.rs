@@ -90,7 +90,7 @@ impl Streams {
     }
 
     /// Completes handouts with their payloads and sends them. One without a payload has been trimmed, which happens
-    /// to ephemeral groups only: its lease runs out, and reading it again finds it settled.
+    /// to ephemeral groups only: it is not sent, its leases run out, and the group gives it up like any failing one.
     pub(super) fn deliver(
         &self,
         id: StreamId,
@@ -98,8 +98,15 @@ impl Streams {
         find: impl Fn(Sequence) -> Option<Arc<Payload>>,
     ) {
         let complete = |handout: Handout| {
+            let Some(payload) = find(handout.token.sequence) else {
+                tracing::warn!(
+                    sequence = handout.token.sequence.0,
+                    "an update was trimmed before it was delivered"
+                );
+                return None;
+            };
             Some(Delivery {
-                payload: find(handout.token.sequence)?,
+                payload,
                 token: handout.token,
                 failures: handout.failures,
                 lease_ms: handout.lease_ms,
