@@ -15,10 +15,11 @@ mod field {
     pub const USER_ID: u32 = 5;
     pub const RECEIVED_TIME: u32 = 6;
     pub const JSON: u32 = 7;
+    pub const THREAD_ID: u32 = 8;
 }
 
-/// Everything but the texts: seven keys, seven varints of at most ten bytes, the time.
-const FIXED_BYTES: usize = 96;
+/// Everything but the texts: eight keys, eight varints of at most ten bytes, the time.
+const FIXED_BYTES: usize = 112;
 
 /// The bytes of a `switchboard.v1.Update`, as the generated type would write them.
 #[must_use]
@@ -38,6 +39,9 @@ pub fn encode_update(bot: &str, update: &Update<'_>, received: UnixMillis) -> By
     }
     timestamp(field::RECEIVED_TIME, received, &mut out);
     text(field::JSON, update.json, &mut out);
+    if let Some(id) = update.thread_id {
+        int64(field::THREAD_ID, id, &mut out);
+    }
     out.freeze()
 }
 
@@ -87,6 +91,7 @@ mod tests {
             kind in "[a-z_]{0,70}",
             chat_id in proptest::option::of(any::<i64>()),
             user_id in proptest::option::of(any::<i64>()),
+            thread_id in proptest::option::of(any::<i64>()),
             received in prop_oneof![Just(0), Just(1_000), 0..4_000_000_000_000_u64],
             json in ".{0,300}",
         ) {
@@ -97,7 +102,7 @@ mod tests {
                 key: Key::Update(update_id),
                 chat_id,
                 user_id,
-                thread_id: None,
+                thread_id,
                 json: &json,
             };
             let generated = client::Update {
@@ -111,6 +116,7 @@ mod tests {
                     nanos: (received % 1000 * 1_000_000) as i32,
                 }),
                 json: json.clone(),
+                thread_id,
             };
             let bytes = encode_update(&bot, &update, UnixMillis(received));
             prop_assert_eq!(&bytes, &Bytes::from(generated.encode_to_vec()));

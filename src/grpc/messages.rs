@@ -35,6 +35,8 @@ pub(super) fn opened(bot: &str, opened: &Opened) -> SubscribeResponse {
         max_failures: saturating_i32(opened.group_settings.max_failures),
         min_failure_span: Some(duration(opened.group_settings.min_failure_span_ms)),
         held_tokens: opened.held.iter().map(Token::encode).collect(),
+        filter: None,
+        paused: false,
     }))
 }
 

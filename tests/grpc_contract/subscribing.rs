@@ -74,6 +74,8 @@ async fn opened_comes_first_and_at_once_with_what_is_in_effect() {
         max_failures: 5,
         min_failure_span: Some(Duration { seconds: 300, nanos: 0 }),
         held_tokens: vec![token(3).encode()],
+        filter: None,
+        paused: false,
     };
     assert_eq!(opened, expected);
 }

@@ -184,6 +184,7 @@ pub fn delivery(sequence: u64, json: &str) -> Delivery {
         user_id: None,
         received_time: None,
         json: json.into(),
+        thread_id: None,
     };
     Delivery {
         token: token(sequence),

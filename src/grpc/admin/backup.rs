@@ -1,31 +1,24 @@
-//! `AdminService`.
+//! Backups: a copy of the journal, sent while the gateway goes on.
 
 use std::fs::{self, File};
 use std::io::{self, Read};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 
-use tokio::sync::Semaphore;
 use tokio::sync::mpsc::{self, Sender};
 use tokio_stream::wrappers::ReceiverStream;
-use tonic::{Request, Response, Status};
+use tonic::Status;
 
-use super::bots::Bots;
-use super::proto::server as pb;
+use super::Admin;
+use crate::grpc::proto::server as pb;
 use crate::inspect::{CopyError, Inspector};
 
-/// The service.
-#[derive(Debug)]
-pub(super) struct Admin {
-    bots: Bots,
-    directory: Arc<Path>,
-    /// One backup at a time: each takes as much room as the journal.
-    backups: Arc<Semaphore>,
-}
+/// The stream of a copy's pieces.
+pub(super) type Chunks = ReceiverStream<Result<pb::BackupResponse, Status>>;
 
 /// Why there is no backup.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub(super) enum BackupError {
+pub(in crate::grpc) enum BackupError {
     #[error("another backup is running; wait until it is done")]
     Running,
     #[error("the journal could not be copied: {0}")]
@@ -41,42 +34,29 @@ const CHUNK_BYTES: usize = 64 * 1024;
 /// Chunks read ahead of the client.
 const CHUNKS_AHEAD: usize = 4;
 
-impl Admin {
-    pub(super) fn new(bots: Bots, directory: PathBuf) -> Self {
-        Self { bots, directory: directory.into(), backups: Arc::new(Semaphore::new(1)) }
-    }
-}
-
-#[tonic::async_trait]
-impl pb::admin_service_server::AdminService for Admin {
-    type BackupStream = ReceiverStream<Result<pb::BackupResponse, Status>>;
-
-    async fn backup(
-        &self,
-        request: Request<pb::BackupRequest>,
-    ) -> Result<Response<Self::BackupStream>, Status> {
-        let bot = self.bots.find(&request.get_ref().bot)?;
-        let permit = Arc::clone(&self.backups).try_acquire_owned().map_err(|_| BackupError::Running)?;
-        let (inspector, directory) = (bot.inspector.clone(), Arc::clone(&self.directory));
-        let (sender, chunks) = mpsc::channel(CHUNKS_AHEAD);
-        tokio::spawn(async move {
-            let chunks = sender.clone();
-            let copying = tokio::task::spawn_blocking(move || {
-                // Held here, since the copying goes on when the client has gone.
-                let _permit = permit;
-                let sent = copy(&inspector, &directory).and_then(|copy| send(copy, &chunks));
-                if let Err(error) = sent {
-                    // A client that has gone needs no word.
-                    let _ = chunks.blocking_send(Err(error.into()));
-                }
-            });
-            // Without a last word the client would take what it has for the whole.
-            if copying.await.is_err() {
-                let _ = sender.send(Err(BackupError::Panicked.into())).await;
+/// Begins a copy, if none is running, and sends it chunk by chunk.
+pub(super) fn backup(admin: &Admin, request: &pb::BackupRequest) -> Result<Chunks, Status> {
+    let bot = admin.bots.find(&request.bot)?;
+    let permit = Arc::clone(&admin.backups).try_acquire_owned().map_err(|_| BackupError::Running)?;
+    let (inspector, directory) = (bot.inspector.clone(), Arc::clone(&admin.directory));
+    let (sender, chunks) = mpsc::channel(CHUNKS_AHEAD);
+    tokio::spawn(async move {
+        let chunks = sender.clone();
+        let copying = tokio::task::spawn_blocking(move || {
+            // Held here, since the copying goes on when the client has gone.
+            let _permit = permit;
+            let sent = copy(&inspector, &directory).and_then(|copy| send(copy, &chunks));
+            if let Err(error) = sent {
+                // A client that has gone needs no word.
+                let _ = chunks.blocking_send(Err(error.into()));
             }
         });
-        Ok(Response::new(ReceiverStream::new(chunks)))
-    }
+        // Without a last word the client would take what it has for the whole.
+        if copying.await.is_err() {
+            let _ = sender.send(Err(BackupError::Panicked.into())).await;
+        }
+    });
+    Ok(ReceiverStream::new(chunks))
 }
 
 /// A copy of the journal that has no name any more: however this ends, its room is given back.

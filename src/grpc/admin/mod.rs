@@ -1,0 +1,176 @@
+//! `AdminService`.
+
+mod backup;
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use tokio::sync::Semaphore;
+use tokio_stream::wrappers::ReceiverStream;
+use tonic::{Request, Response, Status};
+
+use super::bots::Bots;
+use super::proto::server as pb;
+pub(super) use backup::BackupError;
+
+/// The service.
+#[derive(Debug)]
+pub(super) struct Admin {
+    bots: Bots,
+    directory: Arc<Path>,
+    /// One backup at a time: each takes as much room as the journal.
+    backups: Arc<Semaphore>,
+}
+
+impl Admin {
+    pub(super) fn new(bots: Bots, directory: PathBuf) -> Self {
+        Self { bots, directory: directory.into(), backups: Arc::new(Semaphore::new(1)) }
+    }
+}
+
+#[tonic::async_trait]
+impl pb::admin_service_server::AdminService for Admin {
+    type BackupStream = backup::Chunks;
+    type ReplayDeadLettersStream = ReceiverStream<Result<pb::ReplayDeadLettersResponse, Status>>;
+    type ReplayUpdatesStream = ReceiverStream<Result<pb::ReplayUpdatesResponse, Status>>;
+
+    async fn list_bots(
+        &self,
+        _request: Request<pb::ListBotsRequest>,
+    ) -> Result<Response<pb::ListBotsResponse>, Status> {
+        Err(Status::unimplemented("not in this build"))
+    }
+
+    async fn get_bot(
+        &self,
+        _request: Request<pb::GetBotRequest>,
+    ) -> Result<Response<pb::GetBotResponse>, Status> {
+        Err(Status::unimplemented("not in this build"))
+    }
+
+    async fn list_groups(
+        &self,
+        _request: Request<pb::ListGroupsRequest>,
+    ) -> Result<Response<pb::ListGroupsResponse>, Status> {
+        Err(Status::unimplemented("not in this build"))
+    }
+
+    async fn get_group(
+        &self,
+        _request: Request<pb::GetGroupRequest>,
+    ) -> Result<Response<pb::GetGroupResponse>, Status> {
+        Err(Status::unimplemented("not in this build"))
+    }
+
+    async fn create_group(
+        &self,
+        _request: Request<pb::CreateGroupRequest>,
+    ) -> Result<Response<pb::CreateGroupResponse>, Status> {
+        Err(Status::unimplemented("not in this build"))
+    }
+
+    async fn update_group(
+        &self,
+        _request: Request<pb::UpdateGroupRequest>,
+    ) -> Result<Response<pb::UpdateGroupResponse>, Status> {
+        Err(Status::unimplemented("not in this build"))
+    }
+
+    async fn delete_group(
+        &self,
+        _request: Request<pb::DeleteGroupRequest>,
+    ) -> Result<Response<pb::DeleteGroupResponse>, Status> {
+        Err(Status::unimplemented("not in this build"))
+    }
+
+    async fn pause_group(
+        &self,
+        _request: Request<pb::PauseGroupRequest>,
+    ) -> Result<Response<pb::PauseGroupResponse>, Status> {
+        Err(Status::unimplemented("not in this build"))
+    }
+
+    async fn resume_group(
+        &self,
+        _request: Request<pb::ResumeGroupRequest>,
+    ) -> Result<Response<pb::ResumeGroupResponse>, Status> {
+        Err(Status::unimplemented("not in this build"))
+    }
+
+    async fn seek_group(
+        &self,
+        _request: Request<pb::SeekGroupRequest>,
+    ) -> Result<Response<pb::SeekGroupResponse>, Status> {
+        Err(Status::unimplemented("not in this build"))
+    }
+
+    async fn list_dead_letters(
+        &self,
+        _request: Request<pb::ListDeadLettersRequest>,
+    ) -> Result<Response<pb::ListDeadLettersResponse>, Status> {
+        Err(Status::unimplemented("not in this build"))
+    }
+
+    async fn replay_dead_letters(
+        &self,
+        _request: Request<pb::ReplayDeadLettersRequest>,
+    ) -> Result<Response<Self::ReplayDeadLettersStream>, Status> {
+        Err(Status::unimplemented("not in this build"))
+    }
+
+    async fn purge_dead_letters(
+        &self,
+        _request: Request<pb::PurgeDeadLettersRequest>,
+    ) -> Result<Response<pb::PurgeDeadLettersResponse>, Status> {
+        Err(Status::unimplemented("not in this build"))
+    }
+
+    async fn list_updates(
+        &self,
+        _request: Request<pb::ListUpdatesRequest>,
+    ) -> Result<Response<pb::ListUpdatesResponse>, Status> {
+        Err(Status::unimplemented("not in this build"))
+    }
+
+    async fn get_update(
+        &self,
+        _request: Request<pb::GetUpdateRequest>,
+    ) -> Result<Response<pb::GetUpdateResponse>, Status> {
+        Err(Status::unimplemented("not in this build"))
+    }
+
+    async fn replay_updates(
+        &self,
+        _request: Request<pb::ReplayUpdatesRequest>,
+    ) -> Result<Response<Self::ReplayUpdatesStream>, Status> {
+        Err(Status::unimplemented("not in this build"))
+    }
+
+    async fn purge_updates(
+        &self,
+        _request: Request<pb::PurgeUpdatesRequest>,
+    ) -> Result<Response<pb::PurgeUpdatesResponse>, Status> {
+        Err(Status::unimplemented("not in this build"))
+    }
+
+    async fn list_outstanding(
+        &self,
+        _request: Request<pb::ListOutstandingRequest>,
+    ) -> Result<Response<pb::ListOutstandingResponse>, Status> {
+        Err(Status::unimplemented("not in this build"))
+    }
+
+    async fn list_quarantined(
+        &self,
+        _request: Request<pb::ListQuarantinedRequest>,
+    ) -> Result<Response<pb::ListQuarantinedResponse>, Status> {
+        Err(Status::unimplemented("not in this build"))
+    }
+
+    async fn backup(
+        &self,
+        request: Request<pb::BackupRequest>,
+    ) -> Result<Response<Self::BackupStream>, Status> {
+        backup::backup(self, request.get_ref()).map(Response::new)
+    }
+}
