@@ -103,6 +103,8 @@ mod tests {
                 chat_id,
                 user_id,
                 thread_id,
+                chat_type: None,
+                label: None,
                 json: &json,
             };
             let generated = client::Update {
