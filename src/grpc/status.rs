@@ -16,7 +16,7 @@ use super::bots::UnresolvedBot;
 use super::fields::InvalidField;
 use super::settle::ResultsMissing;
 use crate::driver::{LeaveError, SettleError, SubscribeError};
-use crate::inspect::CopyError;
+use crate::inspect::InspectError;
 use crate::model::StreamEnd;
 
 const DOMAIN: &str = "switchboard";
@@ -188,8 +188,8 @@ impl From<BackupError> for Status {
             BackupError::Running => {
                 refuse(Code::ResourceExhausted, "BACKUP_RUNNING", &error).retry_after(SLOW_RETRY_DELAY)
             }
-            BackupError::Copy(CopyError::Damaged(_)) => refuse(Code::DataLoss, "JOURNAL_DAMAGED", &error),
-            BackupError::Copy(CopyError::Failed(_)) | BackupError::File { .. } | BackupError::Panicked => {
+            BackupError::Copy(InspectError::Damaged(_)) => refuse(Code::DataLoss, "JOURNAL_DAMAGED", &error),
+            BackupError::Copy(InspectError::Failed(_)) | BackupError::File { .. } | BackupError::Panicked => {
                 refuse(Code::Internal, "BACKUP_FAILED", &error)
             }
         }
