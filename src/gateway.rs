@@ -9,6 +9,7 @@
 //! fails takes the gateway down the same way, with less grace: what is on the disk is recovered at the next start.
 
 mod bots;
+mod connection;
 mod failure;
 mod health;
 mod listeners;
@@ -90,7 +91,7 @@ async fn start_and_run(
     let (stop_grpc, grpc_stopped) = watch::channel(false);
     let mut grpc = tokio::spawn(grpc::serve(
         grpc_listener,
-        bots.iter().map(Bot::for_grpc).collect(),
+        bots.iter().zip(&telegrams).map(|(bot, telegram)| bot.for_grpc(telegram.status())).collect(),
         grpc_settings(config, connections.grpc)?,
         told(grpc_stopped),
     ));

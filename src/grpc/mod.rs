@@ -12,6 +12,7 @@ mod fields;
 mod filters;
 mod incoming;
 mod messages;
+mod nearest;
 pub mod proto;
 mod server;
 mod settle;

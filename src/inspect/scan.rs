@@ -132,7 +132,9 @@ impl Inspector {
         let mut scanned = Scanned { found: Vec::new(), next: None };
         let Some((low, high)) = self.bounds(selection)? else { return Ok(scanned) };
         let mut at = match (from, direction) {
-            (Some(from), _) => from.clamp(low, high.next()),
+            (Some(from), Direction::Up) if from > high => return Ok(scanned),
+            (Some(from), Direction::Down) if from < low => return Ok(scanned),
+            (Some(from), _) => from.clamp(low, high),
             (None, Direction::Up) => low,
             (None, Direction::Down) => high,
         };

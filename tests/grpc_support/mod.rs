@@ -11,8 +11,8 @@ use switchboard::grpc::{Bot, ServeError, Settings, serve};
 use switchboard::inspect::Inspector;
 use switchboard::journal::{Counts, JournalReader, ReadError, Recovered, Room, Usage};
 use switchboard::model::{
-    Delivery, Event, GroupId, GroupSettings, Head, KeyHash, Opened, Ordering, Payload, Quarantined, Sequence, Shard,
-    StoredDeadLetter, StreamEvent, Token, UnixMillis,
+    Delivery, Event, GroupId, GroupSettings, Head, KeyHash, Opened, Ordering, Payload, Quarantined, Sequence,
+    Shard, StoredDeadLetter, StreamEvent, Token, UnixMillis,
 };
 use tokio::net::TcpListener;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
