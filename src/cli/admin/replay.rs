@@ -160,3 +160,39 @@ impl What {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::super::console::Console;
+    use super::super::tests::Written;
+    use super::*;
+    use crate::cli::exit::Exit;
+
+    #[derive(Parser)]
+    struct Line {
+        #[command(flatten)]
+        replay: ReplayArgs,
+    }
+
+    #[tokio::test]
+    async fn a_replay_that_is_stopped_says_how_far_it_was() {
+        let args = Line::try_parse_from(["x", "orders", "--all"]).unwrap().replay;
+        let console = Console::new(Written::default(), Written::default(), None);
+        let mut session = Session::new(&args.target, console).unwrap();
+        let (send, receive) = tokio::sync::oneshot::channel();
+        let mut stop = Some(send);
+        let first = ReplayUpdatesResponse { replayed: 5, total: 9 };
+        let steps = tokio_stream::iter([Ok(first)]).chain(tokio_stream::pending()).map(|step| {
+            if let Some(stop) = stop.take() {
+                stop.send(()).unwrap();
+            }
+            step
+        });
+        let stopped = async { receive.await.map_err(std::io::Error::other) };
+        let ended = args.what.follow(&mut session, "update", steps, stopped).await.unwrap_err();
+        assert_eq!(ended.exit(), Exit::Interrupted);
+        assert_eq!(ended.to_string(), "stopped: 5 of 9 updates replayed to group orders");
+    }
+}

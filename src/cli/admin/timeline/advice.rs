@@ -64,9 +64,10 @@ pub(super) fn state(times: &Times, stored: &StoredUpdate, timeline: &GroupTimeli
                 format!("with {whose}, its lease ends {until}")
             }
         }
-        UpdateState::BackingOff => {
-            format!("next attempt {}", times.show(timeline.next_attempt_time.as_ref()))
-        }
+        UpdateState::BackingOff => match times.show(timeline.next_attempt_time.as_ref()) {
+            next if next.is_empty() => "next attempt soon".to_owned(),
+            next => format!("next attempt {next}"),
+        },
         UpdateState::Acked => match (received(stored), &timeline.settle_time) {
             (Some(received), Some(end)) => {
                 format!("{} after it was received", elapsed(millis_between(received, end)))

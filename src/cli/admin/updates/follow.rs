@@ -18,6 +18,10 @@ use crate::grpc::proto::client::{ListUpdatesRequest, Selection, StoredUpdate};
 
 /// Prints until a signal ends the process, or the gateway refuses.
 pub(super) async fn run(args: &ListArgs, session: &mut Session) -> Result<(), Failure> {
+    look_every(LOOK_INTERVAL, args, session).await
+}
+
+async fn look_every(interval: Duration, args: &ListArgs, session: &mut Session) -> Result<(), Failure> {
     let mut table = args.table(session);
     let mut print = |session: &mut Session, updates: &[StoredUpdate]| {
         session.show_list(updates, &mut table, |times, update| args.row(times, update))?;
@@ -30,7 +34,7 @@ pub(super) async fn run(args: &ListArgs, session: &mut Session) -> Result<(), Fa
     print(session, &first)?;
     let mut backoff = Backoff::default();
     loop {
-        tokio::time::sleep(LOOK_INTERVAL).await;
+        tokio::time::sleep(interval).await;
         match look(args, session, &mut seen).await {
             Ok(updates) => {
                 backoff.succeeded();
@@ -102,3 +106,66 @@ fn later(asked: Option<Timestamp>, seen: Timestamp) -> Timestamp {
 const LOOK_INTERVAL: Duration = Duration::from_secs(1);
 /// Updates are received a little before they are stored, and not wholly in the same order.
 const OVERLAP: Duration = Duration::from_secs(5);
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicI64, Ordering};
+
+    use tonic::Status;
+
+    use super::super::super::AdminCommand;
+    use super::super::super::console::Console;
+    use super::super::super::tests::{Fake, Written};
+    use super::*;
+    use crate::cli::exit::Exit;
+    use crate::grpc::proto::client::{ListUpdatesResponse, Update};
+
+    fn stored(sequence: i64) -> StoredUpdate {
+        let received_time = Some(Timestamp { seconds: 1_000 + sequence, nanos: 0 });
+        let update = Some(Update { kind: "message".into(), received_time, ..Update::default() });
+        StoredUpdate { sequence, update, ..StoredUpdate::default() }
+    }
+
+    /// Two updates come between any two looks, until it is enough. Only odd ones match.
+    fn growing() -> Fake {
+        let newest = AtomicI64::new(3);
+        Fake::default().on("list_updates", move |request: ListUpdatesRequest| {
+            let selection = request.selection.clone();
+            let newest = match selection.is_none() {
+                true => newest.fetch_add(2, Ordering::Relaxed),
+                false => newest.load(Ordering::Relaxed),
+            };
+            if newest > 9 {
+                return Err(Status::permission_denied("enough"));
+            }
+            let from = selection.and_then(|which| which.start_time).map_or(0, |time| time.seconds - 1_000);
+            let odd = |sequence: &i64| request.selection.is_none() || sequence % 2 == 1;
+            let mut updates: Vec<_> = (from.max(1)..=newest).filter(odd).map(stored).collect();
+            if !request.oldest_first {
+                updates.reverse();
+            }
+            Ok(ListUpdatesResponse { updates, ..ListUpdatesResponse::default() })
+        })
+    }
+
+    #[tokio::test]
+    async fn each_update_is_printed_once_oldest_first() {
+        let gateway = growing().start().await;
+        let AdminCommand::Updates(args) = gateway.command(&["updates", "--follow", "--kind", "message"])
+        else {
+            panic!("not the command that was typed");
+        };
+        let out = Written::default();
+        let console = Console::new(out.clone(), std::io::sink(), None);
+        let mut session = Session::new(&args.target, console).unwrap();
+        let ended = look_every(Duration::from_millis(1), &args.list, &mut session).await;
+        assert_eq!(ended.unwrap_err().exit(), Exit::Denied);
+        let printed: Vec<String> = out
+            .text()
+            .lines()
+            .skip(1)
+            .filter_map(|line| Some(line.split_whitespace().next()?.to_owned()))
+            .collect();
+        assert_eq!(printed, ["1", "3", "5", "7", "9"]);
+    }
+}
