@@ -1,5 +1,6 @@
 //! The commands.
 
+pub mod admin;
 pub mod backup;
 pub mod bench;
 pub mod check;
@@ -14,6 +15,7 @@ mod signals;
 pub mod simulate;
 mod simulation;
 pub mod tail;
+mod text;
 
 use std::ffi::OsString;
 use std::process::ExitCode;
@@ -48,6 +50,8 @@ enum Command {
     Tail(tail::TailArgs),
     /// Measure this machine: throughput, latency, what the gateway takes
     Bench(bench::BenchArgs),
+    #[command(flatten)]
+    Admin(Box<admin::AdminCommand>),
     /// Copy a bot's journal while the gateway goes on
     Backup(backup::BackupArgs),
     /// Make a bot's journal from a backup
@@ -62,6 +66,7 @@ async fn run(command: Command) -> ExitCode {
         Command::Simulate(args) => simulate::run(args).await,
         Command::Tail(args) => tail::run(args).await,
         Command::Bench(args) => bench::run(args).await,
+        Command::Admin(command) => admin::run(*command).await,
         Command::Backup(args) => backup::run(args).await,
         Command::Restore(args) => restore::run(args).await,
     }
