@@ -10,6 +10,7 @@ mod consumer;
 mod delivery;
 mod fields;
 mod incoming;
+mod json;
 mod messages;
 pub mod proto;
 mod server;
@@ -20,4 +21,5 @@ mod subscribe;
 
 pub use access::{AccessToken, InvalidAccessToken};
 pub use bots::Bot;
+pub use json::JsonDoor;
 pub use server::{ServeError, Settings, serve};

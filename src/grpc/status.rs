@@ -13,6 +13,7 @@ use super::access::Denied;
 use super::admin::BackupError;
 use super::bots::UnresolvedBot;
 use super::fields::InvalidField;
+use super::json::JsonError;
 use super::settle::ResultsMissing;
 use crate::driver::{LeaveError, SettleError, SubscribeError};
 use crate::inspect::CopyError;
@@ -183,6 +184,25 @@ impl From<BackupError> for Status {
             BackupError::Copy(CopyError::Failed(_)) | BackupError::File { .. } | BackupError::Panicked => {
                 refuse(Code::Internal, "BACKUP_FAILED", &error)
             }
+        }
+        .into_status()
+    }
+}
+
+impl From<JsonError> for Status {
+    fn from(error: JsonError) -> Self {
+        match &error {
+            JsonError::Closed => {
+                refuse(Code::Unavailable, "GATEWAY_STARTING", &error).retry_after(RETRY_DELAY)
+            }
+            JsonError::NoMethod(method) => {
+                refuse(Code::Unimplemented, "NO_METHOD", &error).with("method", method)
+            }
+            JsonError::NoJson => refuse(Code::Unimplemented, "NO_JSON", &error),
+            JsonError::Body { .. } => refuse(Code::InvalidArgument, "INVALID_JSON", &error),
+            JsonError::TooLong => refuse(Code::ResourceExhausted, "ANSWER_TOO_LONG", &error),
+            JsonError::Overdue(_) => refuse(Code::DeadlineExceeded, "CALL_OVERDUE", &error),
+            JsonError::Broken(_) => refuse(Code::Internal, "ANSWER_BROKEN", &error),
         }
         .into_status()
     }
