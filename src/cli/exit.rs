@@ -2,6 +2,8 @@
 
 use std::process::ExitCode;
 
+use tonic::{Code, Status};
+
 use crate::gateway::Failure;
 
 /// How a command ended.
@@ -19,6 +21,8 @@ pub(super) enum Exit {
     Refused,
     /// Stopped at once by a second signal.
     Interrupted,
+    /// Nobody reads the output any more. What a shell shows for a program that SIGPIPE ended.
+    Unread,
 }
 
 /// The same for `--help`.
@@ -29,9 +33,26 @@ Exit codes:
   2    the command line or the configuration is wrong
   3    a port is in use, or the data directory cannot be used
   4    Telegram refuses the token or the webhook, for every bot
-  130  a second signal ended the process at once";
+  130  a second signal ended the process at once
+  141  nobody reads the output any more";
 
 impl Exit {
+    /// After a call that the gateway refused for good.
+    pub(super) fn after_refusal(status: &Status) -> Self {
+        match status.code() {
+            // What was typed or configured is wrong: an argument, a name, the access token.
+            Code::InvalidArgument | Code::NotFound | Code::Unauthenticated | Code::PermissionDenied => {
+                Self::Config
+            }
+            _ => Self::Failed,
+        }
+    }
+
+    /// After output that could not be written.
+    pub(super) fn after_output(error: &std::io::Error) -> Self {
+        if error.kind() == std::io::ErrorKind::BrokenPipe { Self::Unread } else { Self::Failed }
+    }
+
     pub(super) fn after(failure: &Failure) -> Self {
         match failure {
             Failure::Listen { .. }
@@ -59,6 +80,7 @@ impl From<Exit> for ExitCode {
             Exit::Place => 3,
             Exit::Refused => 4,
             Exit::Interrupted => 130,
+            Exit::Unread => 141,
         })
     }
 }

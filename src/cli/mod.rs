@@ -8,6 +8,7 @@ mod clock;
 pub mod demo;
 mod exit;
 mod processes;
+mod redact;
 pub mod restore;
 pub mod serve;
 mod signals;
@@ -16,6 +17,7 @@ mod simulation;
 pub mod tail;
 
 use std::ffi::OsString;
+use std::io::Write as _;
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -73,7 +75,10 @@ const LAST_THREADS: Duration = Duration::from_millis(500);
 /// Runs the command that the arguments name.
 #[must_use]
 pub fn main() -> ExitCode {
-    let cli = Cli::parse_from(with_command(std::env::args_os()));
+    let cli = match Cli::try_parse_from(with_command(std::env::args_os())) {
+        Ok(cli) => cli,
+        Err(error) => return explain(&error),
+    };
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => {
@@ -84,6 +89,26 @@ pub fn main() -> ExitCode {
     let code = runtime.block_on(run(cli.command));
     runtime.shutdown_timeout(LAST_THREADS);
     code
+}
+
+/// Prints what clap has to say, be it help or what is wrong with the arguments.
+fn explain(error: &clap::Error) -> ExitCode {
+    let text = error.render().to_string();
+    let shown = redact::tokens(&text);
+    if shown == text {
+        error.exit();
+    }
+    eprint!("{shown}");
+    eprintln!(
+        "A bot's token is never an argument: others see it with `ps`. Give it as TELEGRAM_BOT_TOKEN or in a file."
+    );
+    Exit::Config.into()
+}
+
+/// A command's last words. What looks like a bot's token is left out.
+fn complain(command: &str, what: &dyn std::fmt::Display) {
+    // Nobody is left to tell where standard error is closed.
+    let _ = writeln!(std::io::stderr(), "switchboard {command}: {}", redact::tokens(&what.to_string()));
 }
 
 /// Without a command, or with flags only, it is `serve`.
