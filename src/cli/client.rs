@@ -201,7 +201,8 @@ pub(crate) fn describe(status: &Status) -> String {
     }
 }
 
-fn deepest(mut error: &(dyn std::error::Error + 'static)) -> String {
+/// What an error's chain ends with: usually the words of the system.
+pub(crate) fn deepest(mut error: &(dyn std::error::Error + 'static)) -> String {
     while let Some(source) = error.source() {
         error = source;
     }

@@ -15,11 +15,14 @@ pub(super) fn pretty(delivery: &Delivery) -> String {
     let user = update.user_id.map_or_else(|| "-".to_owned(), |user| format!("user:{user}"));
     let again =
         if delivery.attempt > 1 { format!("  (attempt {})", delivery.attempt) } else { String::new() };
-    let text = text(update).map(|text| format!("  {}", shown(&text))).unwrap_or_default();
-    let kind = shown(&update.kind);
-    format!("{time}  {kind:<16}  {:<22}  {user:<16}{again}{text}", shown(&delivery.ordering_key))
-        .trim_end()
-        .to_owned()
+    let text = text(update).map(|text| format!("  {}", shown(&text, MAX_TEXT_CHARS))).unwrap_or_default();
+    let kind = shown(&update.kind, MAX_TEXT_CHARS);
+    format!(
+        "{time}  {kind:<16}  {:<22}  {user:<16}{again}{text}",
+        shown(&delivery.ordering_key, MAX_TEXT_CHARS)
+    )
+    .trim_end()
+    .to_owned()
 }
 
 /// The delivery's fields and the update exactly as Telegram sent it, but for line breaks between its tokens.
@@ -67,18 +70,18 @@ fn text(update: &Update) -> Option<String> {
         .map(str::to_owned)
 }
 
-/// Fit for a terminal: what a stranger wrote must not steer it.
-fn shown(text: &str) -> String {
+/// Fit for a terminal, and no longer than `max_chars`: what a stranger wrote must not steer it.
+pub(super) fn shown(text: &str, max_chars: usize) -> String {
     let mut shown: String = text
         .chars()
-        .take(MAX_TEXT_CHARS)
+        .take(max_chars)
         .map(|character| match character {
             '\n' | '\r' | '\t' => ' ',
             character if character.is_control() || is_direction(character) => '\u{FFFD}',
             character => character,
         })
         .collect();
-    if text.chars().nth(MAX_TEXT_CHARS).is_some() {
+    if text.chars().nth(max_chars).is_some() {
         shown.push('…');
     }
     shown
@@ -90,7 +93,7 @@ fn is_direction(character: char) -> bool {
 }
 
 /// About what is left of a terminal's line after the other columns.
-const MAX_TEXT_CHARS: usize = 60;
+pub(super) const MAX_TEXT_CHARS: usize = 60;
 
 #[cfg(test)]
 mod tests {
