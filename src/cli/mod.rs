@@ -5,6 +5,7 @@ pub mod bench;
 pub mod check;
 pub(crate) mod client;
 mod clock;
+pub mod completions;
 pub mod demo;
 mod exit;
 mod processes;
@@ -15,6 +16,7 @@ mod signals;
 pub mod simulate;
 mod simulation;
 pub mod tail;
+pub mod trigger;
 
 use std::ffi::OsString;
 use std::io::Write as _;
@@ -46,7 +48,10 @@ enum Command {
     Demo(demo::DemoArgs),
     /// Run a local Bot API server that stands in for Telegram
     Simulate(simulate::SimulateArgs),
-    /// Print a group's updates as they come
+    /// Let the simulated Telegram send a sample update
+    Trigger(trigger::TriggerArgs),
+    /// Print a group's updates as they come, or post them to a web server on this machine
+    #[command(after_help = EXIT_CODES)]
     Tail(tail::TailArgs),
     /// Measure this machine: throughput, latency, what the gateway takes
     Bench(bench::BenchArgs),
@@ -54,6 +59,8 @@ enum Command {
     Backup(backup::BackupArgs),
     /// Make a bot's journal from a backup
     Restore(restore::RestoreArgs),
+    /// Print a completion script for a shell
+    Completions(completions::CompletionsArgs),
 }
 
 async fn run(command: Command) -> ExitCode {
@@ -62,10 +69,12 @@ async fn run(command: Command) -> ExitCode {
         Command::Check(args) => check::run(args).await,
         Command::Demo(args) => demo::run(args).await,
         Command::Simulate(args) => simulate::run(args).await,
+        Command::Trigger(args) => trigger::run(args).await,
         Command::Tail(args) => tail::run(args).await,
         Command::Bench(args) => bench::run(args).await,
         Command::Backup(args) => backup::run(args).await,
         Command::Restore(args) => restore::run(args).await,
+        Command::Completions(args) => completions::run(&args, <Cli as clap::CommandFactory>::command()),
     }
 }
 
