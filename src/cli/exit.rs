@@ -56,8 +56,8 @@ Exit codes:
   8    the access token is missing or wrong
   130  stopped by Ctrl-C
 
-With --json every line is one JSON object (proto3 JSON: 64-bit numbers are strings, enums are names);
-`jq -s .` makes a list of them.";
+With --json every line is one JSON object; `jq -s .` makes a list of them. It is proto3 JSON,
+as grpcurl prints it: 64-bit numbers are strings, enums are names.";
 
 impl Exit {
     /// After a call that the gateway refused for good.

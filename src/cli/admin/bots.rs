@@ -26,8 +26,9 @@ pub struct BotsArgs {
 
 impl BotsArgs {
     pub(super) async fn run(self, session: &mut Session) -> Result<(), Failure> {
-        if let Some(name) = self.name {
-            let response = session.client.get_bot(GetBotRequest { bot: name }).await?.into_inner();
+        let named = Some(session.bot.clone()).filter(|name| !name.is_empty());
+        if let Some(bot) = self.name.or(named) {
+            let response = session.client.get_bot(GetBotRequest { bot }).await?.into_inner();
             let bot = response.bot.unwrap_or_default();
             return session.show(&bot, |session| facts(&session.times(), &bot).lines());
         }

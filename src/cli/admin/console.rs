@@ -97,6 +97,13 @@ pub(super) fn progress_bar(what: &'static str) -> ProgressBar {
     ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr()).with_style(style).with_message(what)
 }
 
+/// Says on the terminal how much was found of what may take long to find.
+pub(super) fn search_spinner() -> ProgressBar {
+    let style = ProgressStyle::with_template("{spinner} searching, {pos} found")
+        .unwrap_or_else(|_| ProgressStyle::default_spinner());
+    ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr()).with_style(style)
+}
+
 fn columns() -> Option<usize> {
     if !std::io::stdout().is_terminal() {
         return None;

@@ -12,7 +12,7 @@ use crate::grpc::proto::client::{CreateGroupRequest, Group, Ordering};
 
 #[derive(Args, Clone, Debug)]
 pub(super) struct CreateArgs {
-    /// Its name: 1–63 characters of a-z, 0-9, -, _, .
+    /// Its name: 1–63 of the characters a-z, 0-9, `-`, `_` and `.`, beginning with a letter or digit
     #[arg(value_name = "NAME")]
     name: String,
 

@@ -11,7 +11,9 @@ use crate::grpc::proto::client::{Filter, GroupSettings};
 
 /// Which updates the group gets. Given several times, or with commas.
 #[derive(Args, Clone, Debug, Default)]
-#[command(next_help_heading = "Which updates it gets (those that match all of these; without one, all)")]
+#[command(
+    next_help_heading = "Which updates it gets (all, or those that match all of these; of commands and callback prefixes either)"
+)]
 pub(super) struct FilterArgs {
     /// Of these kinds, such as message,callback_query
     #[arg(long, value_name = "KIND,…", value_delimiter = ',')]

@@ -80,6 +80,10 @@ fn facts(times: &Times, group: &Group, status: &GroupStatus) -> Facts {
             format!("{come:.1}/s came, {done:.1}/s settled, {:.1}/s failed", rates.failures),
         );
     }
+    facts.add_some(
+        "lag, 10 min",
+        sparkline(&status.samples.iter().map(|sample| sample.lag).collect::<Vec<_>>()),
+    );
     facts.add("dead letters", status.dead_letter_count.to_string());
     facts.add(
         "progress",
@@ -88,6 +92,19 @@ fn facts(times: &Times, group: &Group, status: &GroupStatus) -> Facts {
     facts.add_some("created", times.show_both(group.create_time.as_ref()));
     facts.add_some("settings", settings(group.settings.as_ref()));
     facts
+}
+
+/// How a number went, oldest first, in bars up to its highest.
+fn sparkline(numbers: &[i64]) -> String {
+    let Some(&highest) = numbers.iter().max() else { return String::new() };
+    // The highest of each piece: a short peak is what one looks for.
+    let pieces = numbers.chunks(numbers.len().div_ceil(SPARKLINE_BARS).max(1));
+    let height = |piece: &[i64]| {
+        let share = piece.iter().max().map_or(0, |&top| top.max(0) as usize * (BARS.len() - 1));
+        share.div_ceil(highest.max(1) as usize)
+    };
+    let bars: String = pieces.filter_map(|piece| BARS.get(height(piece))).collect();
+    format!("{bars} (at most {highest})")
 }
 
 /// As the flags that make them, in lines that fit.
@@ -167,6 +184,8 @@ fn blocked_row(times: &Times, key: &BlockedKey) -> Vec<String> {
 }
 
 const SETTINGS_IN_A_LINE: usize = 3;
+const SPARKLINE_BARS: usize = 60;
+const BARS: [char; 8] = ['▁', '▂', '▃', '▄', '▅', '▆', '▇', '█'];
 
 #[cfg(test)]
 mod tests {
@@ -198,6 +217,15 @@ mod tests {
         let oldest = "the oldest is sequence 17, received 1970-01-01T00:00:40Z (1m ago)";
         assert!(lines.contains(oldest), "{lines}");
         assert!(lines.contains("max-failures 5, backoff-max 1m, max-age callback_query=150s"), "{lines}");
+    }
+
+    #[test]
+    fn the_last_minutes_lag_is_drawn_up_to_its_highest() {
+        assert_eq!(sparkline(&[]), "");
+        assert_eq!(sparkline(&[0, 0]), "▁▁ (at most 0)");
+        assert_eq!(sparkline(&[0, 1, 35, 70]), "▁▂▅█ (at most 70)");
+        let many: Vec<i64> = (0..120).collect();
+        assert_eq!(sparkline(&many).chars().take_while(|bar| *bar != ' ').count(), 60);
     }
 
     #[test]

@@ -6,6 +6,7 @@ pub(super) mod show;
 
 use clap::{Args, Subcommand};
 
+use super::console::search_spinner;
 use super::failure::Failure;
 use super::pages::{self, Limit};
 use super::selection::SelectionArgs;
@@ -131,10 +132,20 @@ pub(super) async fn list(
     limit: Limit,
 ) -> Result<pages::Listed<StoredUpdate>, Failure> {
     let client = &mut session.client;
-    pages::collect(limit, async |page_size, page_token| {
+    // The gateway looks through so many updates a page, whether or not it finds one.
+    let spinner = (!request.contains.is_empty()).then(search_spinner);
+    let listed = pages::collect(limit, async |page_size, page_token| {
         let request = ListUpdatesRequest { page_size, page_token, ..request.clone() };
         let page = client.list_updates(request).await?.into_inner();
+        if let Some(spinner) = &spinner {
+            spinner.inc(page.updates.len() as u64);
+            spinner.tick();
+        }
         Ok((page.updates, page.next_page_token))
     })
-    .await
+    .await;
+    if let Some(spinner) = spinner {
+        spinner.finish_and_clear();
+    }
+    listed
 }
