@@ -60,10 +60,11 @@ impl Batch {
         *self == Self::default()
     }
 
-    /// Whether it stores anything that takes room for long: what is refused when the journal is full.
+    /// Whether it stores anything that takes much room for long: what is refused when the journal is full. Records of
+    /// groups are few; new ones are not made then, but a group can be paused.
     #[must_use]
     pub fn appends(&self) -> bool {
-        !self.updates.is_empty() || !self.quarantined.is_empty() || !self.groups.is_empty()
+        !self.updates.is_empty() || !self.quarantined.is_empty() || !self.replays.is_empty()
     }
 }
 
