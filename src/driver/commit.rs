@@ -7,9 +7,9 @@ use std::time::Duration;
 use super::core::Core;
 use super::gathering::{Append, Gathering, answer};
 use super::groups::Created;
-use super::wishes::Granted;
 use super::handle::{AppendError, Appended, PauseReason, Reply, SettleError, SubscribeError};
 use super::ids::IdChanges;
+use super::wishes::Granted;
 use crate::dispatch::{Change, GroupStart, Record, StreamId};
 use crate::journal::{CommitError, JournalReader, ReadError, Room, Usage};
 use crate::model::{Batch, GroupRecord, Head, Now, Opened, Sequence, StoredUpdate};
@@ -218,13 +218,10 @@ impl<R: JournalReader> Core<R> {
         if !heads.is_empty() {
             self.dispatcher.handle_appended(&heads);
         }
-        let is_new = |record: &GroupRecord| !flight.granted.iter().any(|granted| granted.has_made(record.id));
-        let made: Vec<_> = batch.groups.into_iter().filter(is_new).collect();
-        let grouped = !made.is_empty();
-        for record in made {
-            self.add_group(record);
-        }
-        if grouped {
+        if !batch.groups.is_empty() {
+            for record in batch.groups {
+                self.add_group(record);
+            }
             self.announce_wanted();
         }
         self.dispatcher.handle_durable(now, &flight.waiting.records);
@@ -338,9 +335,7 @@ impl<R: JournalReader> Core<R> {
             answer(reply, Err(AppendError::Paused(reason)));
         }
         for record in &flight.batch.groups {
-            if !flight.granted.iter().any(|granted| granted.has_made(record.id)) {
-                self.groups.remove(record.id);
-            }
+            self.groups.remove(record.id);
         }
         self.deny(std::mem::take(&mut flight.granted));
         if flight.batch.appends() {

@@ -8,9 +8,7 @@ use tokio::sync::watch;
 use super::commit::InFlight;
 use super::gathering::{Append, Gathering, Settling, answer, answer_leave};
 use super::groups::Groups;
-use super::handle::{
-    AppendError, Input, IntakeState, LeaveError, PauseReason, SettleError, SubscribeError,
-};
+use super::handle::{AppendError, Input, IntakeState, LeaveError, PauseReason, SettleError, SubscribeError};
 use super::history::History;
 use super::ids::IdMemory;
 use super::payload_cache::PayloadCache;

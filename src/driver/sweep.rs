@@ -29,7 +29,11 @@ impl<R: JournalReader> Core<R> {
         {
             batch.forget_quarantined_to = newest.saturating_sub(MAX_QUARANTINED);
             let count = counts.quarantined - MAX_QUARANTINED;
-            tracing::warn!(bot = self.tally.bot(), count, "the oldest unreadable elements are removed: there are too many");
+            tracing::warn!(
+                bot = self.tally.bot(),
+                count,
+                "the oldest unreadable elements are removed: there are too many"
+            );
         }
         self.sweep.due = self.sweep_by_size(&counts, batch)?;
         if !self.sweep.due {
@@ -41,7 +45,8 @@ impl<R: JournalReader> Core<R> {
     /// Removes the oldest dead letters of the group that has most, while all together are above their limit.
     fn sweep_by_size(&self, counts: &Counts, batch: &mut Batch) -> Result<bool, ReadError> {
         let bytes: u64 = counts.dead_letters.iter().map(|(_, count)| count.bytes).sum();
-        let Some(mut excess) = bytes.checked_sub(self.settings.dead_letter_max_bytes).filter(|excess| *excess > 0)
+        let Some(mut excess) =
+            bytes.checked_sub(self.settings.dead_letter_max_bytes).filter(|excess| *excess > 0)
         else {
             return Ok(false);
         };
@@ -57,7 +62,11 @@ impl<R: JournalReader> Core<R> {
             batch.removed_dead_letters.push((*group, letter.head.sequence));
             removed += 1;
         }
-        self.say_removed(*group, removed, "the oldest dead letters are removed: they take more than dead_letters.max_bytes");
+        self.say_removed(
+            *group,
+            removed,
+            "the oldest dead letters are removed: they take more than dead_letters.max_bytes",
+        );
         Ok(excess > 0)
     }
 
@@ -75,7 +84,8 @@ impl<R: JournalReader> Core<R> {
             _ => with_some(Some(group)).map(|next| (next, Sequence(0))),
         };
         let old = |time| now.unix.since(time) >= self.settings.dead_letter_max_age_ms;
-        let removed = letters.iter().filter(|letter| old(letter.letter.time)).map(|letter| letter.head.sequence);
+        let removed =
+            letters.iter().filter(|letter| old(letter.letter.time)).map(|letter| letter.head.sequence);
         let before = batch.removed_dead_letters.len();
         batch.removed_dead_letters.extend(removed.map(|at| (group, at)));
         let count = batch.removed_dead_letters.len() - before;

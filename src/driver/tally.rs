@@ -68,7 +68,8 @@ impl Tally {
     }
 
     pub(super) fn delivered(&self, groups: &Groups, handouts: &[Handout]) {
-        let Some(labels) = handouts.first().and_then(|first| self.labels_of(groups, first.token.group)) else {
+        let Some(labels) = handouts.first().and_then(|first| self.labels_of(groups, first.token.group))
+        else {
             return;
         };
         self.metrics.deliveries.get_or_create(&labels).inc_by(handouts.len() as u64);

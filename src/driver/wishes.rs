@@ -82,7 +82,11 @@ impl<R: JournalReader> Core<R> {
             }
             Steer::Replay { group, sequences, from_dead_letters, reply } => {
                 let replayed = self.grant_replay(&group, &sequences, from_dead_letters, batch)?;
-                replayed.map_or_refuse(reply, |(record, heads), reply| Granted::Replayed { record, heads, reply })
+                replayed.map_or_refuse(reply, |(record, heads), reply| Granted::Replayed {
+                    record,
+                    heads,
+                    reply,
+                })
             }
             Steer::PurgeDeadLetters { group, sequences, reply } => match self.durable_group(&group) {
                 Err(error) => refuse(reply, error),
@@ -133,7 +137,12 @@ impl<R: JournalReader> Core<R> {
     }
 
     /// Where a new group begins, as a sequence; at most the one after the newest.
-    pub(super) fn first_of(&self, start: Start, ephemeral: bool, end: Sequence) -> Result<Sequence, ReadError> {
+    pub(super) fn first_of(
+        &self,
+        start: Start,
+        ephemeral: bool,
+        end: Sequence,
+    ) -> Result<Sequence, ReadError> {
         let start = match start {
             Start::Default if ephemeral || self.groups.has_durable() => end.next(),
             Start::Latest => end.next(),
@@ -178,13 +187,14 @@ impl<R: JournalReader> Core<R> {
                 record.base_generation = record.generation;
                 record.start = start;
                 // What is sought is matched by the current filter, whenever it came.
-                record.filters = record.filters.pop().map(|(_, filter)| (Sequence(0), filter)).into_iter().collect();
-                batch.groups.push(record.clone());
+                record.filters =
+                    record.filters.pop().map(|(_, filter)| (Sequence(0), filter)).into_iter().collect();
+                batch.changed_groups.push(record.clone());
                 batch.sought.push((record.id, cursor));
                 return Granted::Sought { record, cursor, reply };
             }
         }
-        batch.groups.push(record.clone());
+        batch.changed_groups.push(record.clone());
         Granted::Changed { record, reply }
     }
 
@@ -229,14 +239,16 @@ impl<R: JournalReader> Core<R> {
                 None if from_dead_letters => self.dead_letter_head(record.id, *at)?,
                 head => head,
             };
-            let Some(head) = head.filter(|head| self.dispatcher.is_settled(record.id, head)) else { continue };
+            let Some(head) = head.filter(|head| self.dispatcher.is_settled(record.id, head)) else {
+                continue;
+            };
             heads.push(head);
         }
         heads.sort_unstable_by_key(|head| head.sequence);
         heads.dedup_by_key(|head| head.sequence);
         if !heads.is_empty() {
             record.generation += 1;
-            batch.groups.push(record.clone());
+            batch.changed_groups.push(record.clone());
             batch.replays.extend(heads.iter().map(|head| (record.id, head.sequence, record.generation)));
             if from_dead_letters {
                 batch.removed_dead_letters.extend(heads.iter().map(|head| (record.id, head.sequence)));
@@ -265,9 +277,7 @@ impl<R: JournalReader> Core<R> {
         for granted in granted {
             match granted {
                 Granted::Created { record, reply } => {
-                    let id = record.id;
-                    self.add_group(record);
-                    answer(reply, self.view(now, id));
+                    answer(reply, self.view(now, record.id));
                 }
                 Granted::Changed { record, reply } => {
                     let id = record.id;
@@ -302,7 +312,11 @@ impl<R: JournalReader> Core<R> {
                     answer(reply, Ok(()));
                 }
                 Granted::Purged { sequences, heads, reply } => {
-                    tracing::warn!(bot = self.tally.bot(), count = sequences.len(), "updates were removed for good");
+                    tracing::warn!(
+                        bot = self.tally.bot(),
+                        count = sequences.len(),
+                        "updates were removed for good"
+                    );
                     self.tally.purged(&self.groups, &self.dispatcher, &heads);
                     self.cache.forget(&sequences);
                     // What was still to be recorded of them is not to be kept anywhere.
@@ -335,11 +349,9 @@ impl<R: JournalReader> Core<R> {
     pub(super) fn deny(&mut self, granted: Vec<Granted>) {
         for granted in granted {
             match granted {
-                Granted::Created { record, reply } => {
-                    self.groups.remove(record.id);
-                    answer(reply, Err(SteerError::NoRoom));
-                }
-                Granted::Changed { reply, .. } | Granted::Sought { reply, .. } => {
+                Granted::Created { reply, .. }
+                | Granted::Changed { reply, .. }
+                | Granted::Sought { reply, .. } => {
                     answer(reply, Err(SteerError::NoRoom));
                 }
                 Granted::Deleted { reply, .. } | Granted::Replayed { reply, .. } => {
@@ -354,17 +366,6 @@ impl<R: JournalReader> Core<R> {
 }
 
 impl Granted {
-    /// Whether the record of this group in the batch is its doing.
-    pub(super) fn has_made(&self, group: GroupId) -> bool {
-        match self {
-            Self::Created { record, .. }
-            | Self::Changed { record, .. }
-            | Self::Sought { record, .. }
-            | Self::Replayed { record, .. } => record.id == group,
-            Self::Deleted { .. } | Self::DeadLettersPurged { .. } | Self::Purged { .. } => false,
-        }
-    }
-
     fn is_about_a_group(&self) -> bool {
         !matches!(self, Self::Replayed { .. } | Self::DeadLettersPurged { .. } | Self::Purged { .. })
     }
