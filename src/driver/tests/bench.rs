@@ -35,6 +35,7 @@ pub(super) struct Bench {
     pub(super) full_for_updates: bool,
     pub(super) commits: usize,
     settings: Settings,
+    restarts: u32,
     journal: LmdbJournal,
     inputs: mpsc::Receiver<Input>,
     _directory: tempfile::TempDir,
@@ -44,9 +45,11 @@ fn start(
     journal: &LmdbJournal,
     settings: Settings,
     metrics: Metrics,
+    restarts: u32,
 ) -> (Core<LmdbReader>, mpsc::Receiver<Input>) {
     let reader = journal.reader();
-    let recovered = reader.recover().unwrap();
+    let mut recovered = reader.recover().unwrap();
+    recovered.boot += restarts;
     let tally = Tally::new(metrics, "bot");
     let (sender, inputs) = mpsc::channel();
     let (intake, _) = watch::channel(IntakeState::Open);
@@ -68,8 +71,9 @@ impl Bench {
         let mut journal = lmdb::open(directory.path(), 1, &options).unwrap();
         journal.commit(&Batch { groups, ..Batch::default() }).unwrap();
         let metrics = Metrics::new();
-        let (core, inputs) = start(&journal, settings.clone(), metrics.clone());
+        let (core, inputs) = start(&journal, settings.clone(), metrics.clone(), 0);
         Self {
+            restarts: 0,
             settings,
             core,
             now: START,
@@ -85,7 +89,9 @@ impl Bench {
 
     /// A new driver on what is durable; what is on its way is lost.
     pub(super) fn restart(&mut self) {
-        (self.core, self.inputs) = start(&self.journal, self.settings.clone(), self.metrics.clone());
+        self.restarts += 1;
+        let (settings, metrics) = (self.settings.clone(), self.metrics.clone());
+        (self.core, self.inputs) = start(&self.journal, settings, metrics, self.restarts);
     }
 
     pub(super) fn wanted(&self) -> WantedKinds {
