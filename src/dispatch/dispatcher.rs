@@ -32,7 +32,7 @@ pub struct Dispatcher {
     pub(super) groups: BTreeMap<GroupId, Group>,
     streams: HashMap<StreamId, GroupId>,
     /// Groups in which something happened since the last poll.
-    touched: BTreeSet<GroupId>,
+    pub(super) touched: BTreeSet<GroupId>,
     /// The group that has read heads last.
     last_read: GroupId,
     jitter: Jitter,
@@ -212,6 +212,7 @@ impl Dispatcher {
     pub fn poll(&mut self, now: Now, out: &mut Vec<Command>) {
         while let Some(id) = self.touched.pop_first() {
             let Some(group) = self.groups.get_mut(&id) else { continue };
+            group.admit_replays();
             group.unpark();
             group.probe();
             group.pump(now);
@@ -232,12 +233,13 @@ impl Dispatcher {
         Some(self.groups.get(&group)?.settled.cursor())
     }
 
-    /// Whether the group is done with an update, or never had to do with it.
+    /// Whether the group is done with an update, or never had to do with it, and no replay of it is pending.
     #[must_use]
     pub fn is_settled(&self, group: GroupId, sequence: Sequence) -> bool {
-        self.groups
-            .get(&group)
-            .is_none_or(|state| sequence < state.record.start || state.settled.contains(sequence))
+        self.groups.get(&group).is_none_or(|state| {
+            let is_done = sequence < state.record.start || state.settled.contains(sequence);
+            is_done && !state.replays.contains(sequence)
+        })
     }
 
     /// How a group is doing.

@@ -10,6 +10,7 @@ use super::keys::{Key, Keys};
 use super::members::{Member, MemberId, Presence};
 use super::outstanding::{Held, Outstanding, Phase, Timer, Undo};
 use super::progress::{Open, Settled};
+use super::replay::Replays;
 use super::window::Backlog;
 use crate::model::{
     AttemptRecord, DeadLetter, GroupRecord, Head, KeyHash, Now, SHARDS, Sequence, SettledAs, Shard, Token,
@@ -54,11 +55,14 @@ pub struct GroupStats {
     pub backing_off: usize,
     /// Everything at or below is settled.
     pub cursor: Sequence,
-    /// The newest sequence minus the cursor.
+    /// Replayed updates that are not settled.
+    pub replaying: usize,
+    /// The newest sequence minus the cursor, and those that are replayed.
     pub lag: u64,
 }
 
-/// One group. Its methods are spread over `window`, `pump`, `settle` and `streams`, each with one part of its life.
+/// One group. Its methods are spread over `window`, `pump`, `settle`, `streams`, `seek`,
+/// `replay`, `purge` and `standing`, each with one part of its life.
 #[derive(Debug)]
 pub(super) struct Group {
     pub(super) identity: Identity,
@@ -73,6 +77,9 @@ pub(super) struct Group {
     pub(super) recovered: NumberMap<Sequence, AttemptRecord>,
     /// Updates that were never delivered and expire by age, with their keys; their records are not durable yet.
     pub(super) expiring: NumberMap<Sequence, KeyHash>,
+    pub(super) replays: Replays,
+    /// The newest sequence there was at the last seek under this boot: what is delivered up to there may have been before.
+    pub(super) sought_to: Sequence,
     pub(super) members: BTreeMap<MemberId, Member>,
     pub(super) by_consumer: HashMap<Box<str>, MemberId>,
     pub(super) owners: Box<Owners>,
@@ -91,7 +98,7 @@ pub(super) struct Group {
 impl Group {
     pub(super) fn new(identity: Identity, start: GroupStart, jitter: Jitter) -> Self {
         let behind = (start.cursor < start.tail).then(|| start.cursor.next());
-        Self {
+        let mut group = Self {
             identity,
             record: start.record,
             settled: Settled::new(start.cursor, start.settled),
@@ -101,6 +108,8 @@ impl Group {
             outstanding: Outstanding::default(),
             recovered: start.attempts.into_iter().collect(),
             expiring: NumberMap::default(),
+            replays: Replays::default(),
+            sought_to: Sequence(0),
             members: BTreeMap::new(),
             by_consumer: HashMap::new(),
             owners: Box::new([None; SHARDS as usize]),
@@ -111,7 +120,9 @@ impl Group {
             parked: VecDeque::new(),
             jitter,
             commands: VecDeque::new(),
-        }
+        };
+        group.recover_replays(start.replays);
+        group
     }
 
     /// Whether an update is this group's business and not settled.
@@ -162,7 +173,7 @@ impl Group {
             self.outstanding.held.get(&sequence).is_some_and(|held| matches!(held.phase, Phase::Waiting))
         };
         let lives = |(sequence, _): &(Sequence, u32)| !self.expiring.contains_key(sequence);
-        key.held.map_or(key.queue.front().is_some_and(lives), waiting)
+        key.held.map_or(key.replays > 0 || key.queue.front().is_some_and(lives), waiting)
     }
 
     /// Puts a key into the ready lists if it has something to deliver.
@@ -193,7 +204,7 @@ impl Group {
         Token {
             journal: self.identity.journal,
             group: self.record.id,
-            generation: self.record.generation,
+            generation: self.generation_of(sequence),
             boot: held.boot,
             sequence,
             key: held.key,
@@ -271,6 +282,11 @@ impl Group {
         self.outstanding.enter(sequence, Phase::Outstanding { deadline: now.mono.plus(lease_ms) });
     }
 
+    /// Lets the owner of a key's shard get what it has credit for.
+    pub(super) fn pump_owner(&mut self, hash: KeyHash) {
+        self.to_pump.extend(self.owners[usize::from(hash.shard().number())]);
+    }
+
     /// Shares the shards out again among those who take part.
     pub(super) fn rebalance(&mut self) {
         let claims: Vec<_> = self
@@ -338,7 +354,8 @@ impl Group {
             outstanding: self.outstanding.leased,
             backing_off: self.outstanding.backing_off,
             cursor,
-            lag: self.backlog.tail.0.saturating_sub(cursor.0),
+            replaying: self.replays.len(),
+            lag: self.backlog.tail.0.saturating_sub(cursor.0) + self.replays.len() as u64,
         }
     }
 }

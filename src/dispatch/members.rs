@@ -106,6 +106,14 @@ impl Member {
         }
     }
 
+    /// A seek has taken back all that it had and was about to get.
+    pub(super) fn forget_deliveries(&mut self) {
+        self.ready.clear();
+        self.charged = 0;
+        self.charged_bytes = 0;
+        self.alone = None;
+    }
+
     /// Notes an expired lease.
     pub(super) fn note_expiry(&mut self) {
         self.expiries += 1;

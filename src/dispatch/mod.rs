@@ -28,7 +28,11 @@ mod members;
 mod outstanding;
 mod progress;
 mod pump;
+mod purge;
+mod replay;
+mod seek;
 mod settle;
+mod standing;
 mod streams;
 mod window;
 

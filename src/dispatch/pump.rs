@@ -110,6 +110,10 @@ impl Group {
     pub(super) fn next_of(&self, hash: KeyHash) -> Option<Next> {
         let key = self.keys.get(hash)?;
         let Some(sequence) = key.held else {
+            if key.replays > 0 {
+                let (sequence, size) = self.replays.first_of(hash)?;
+                return Some(Next { sequence, size, fresh: true, alone: false });
+            }
             let &(sequence, size) = key.queue.front()?;
             if self.expiring.contains_key(&sequence) {
                 return None;
@@ -129,9 +133,13 @@ impl Group {
     fn hand_out(&mut self, now: Now, id: MemberId, hash: KeyHash, next: &Next) -> Option<Handout> {
         let sequence = next.sequence;
         if next.fresh {
+            let replaying = self.take_waiting(hash, sequence).is_some();
             let key = self.keys.get_mut(hash)?;
-            key.queue.pop_front();
+            if !replaying {
+                key.queue.pop_front();
+            }
             key.held = Some(sequence);
+            key.replaying = replaying;
             let held = Held::new(hash, next.size, self.identity.boot, 1, now);
             self.outstanding.insert(sequence, held);
         } else {
@@ -156,7 +164,7 @@ impl Group {
             deadline_unix: now.unix.plus(lease_ms),
             first_delivered: held.first_delivered,
             last_failure: held.state.as_ref().and_then(|state| state.history.last().cloned()),
-            replayed: false,
+            replayed: self.is_again(sequence),
         })
     }
 }

@@ -5,8 +5,8 @@ use super::failures::{add_failure, backoff_ms, is_poison};
 use super::group::Group;
 use super::outstanding::{Held, Phase, Undo};
 use crate::model::{
-    FailureKind, FailureRecord, MIN_LEASE_MS, Now, Outcome, Sequence, SettledAs, SettledResult, Settlement,
-    Token,
+    FailureKind, FailureRecord, KeyHash, MIN_LEASE_MS, Now, Outcome, Sequence, SettledAs, SettledResult,
+    Settlement, Token,
 };
 
 /// The longest wait that a nack can ask for.
@@ -30,11 +30,16 @@ impl Group {
     /// again without a trace. And only of that one boot, since one in between may have done so, too.
     pub(super) fn locate(&mut self, now: Now, token: &Token) -> Located {
         let sequence = token.sequence;
-        if token.generation != self.record.generation {
+        let generation = self.generation_of(sequence);
+        if token.generation < generation {
             return Located::Gone(SettledResult::Superseded);
         }
-        if self.settled.contains(sequence) || self.expiring.contains_key(&sequence) {
+        let is_done = self.settled.contains(sequence) && !self.replays.contains(sequence);
+        if is_done || self.expiring.contains_key(&sequence) {
             return Located::Gone(SettledResult::AlreadySettled);
+        }
+        if token.generation != generation {
+            return Located::Gone(SettledResult::Superseded);
         }
         if sequence > self.backlog.tail || token.boot > self.identity.boot {
             return Located::Gone(SettledResult::Unknown);
@@ -68,6 +73,9 @@ impl Group {
         let recorded = self.recovered.get(&token.sequence).map_or(0, |state| state.attempt);
         if token.attempt <= recorded {
             return false;
+        }
+        if self.replays.contains(token.sequence) {
+            return self.adopt_replay(now, token);
         }
         let key = self.keys.open(token.key);
         if key.held.is_some() || key.queue.front().is_some_and(|(front, _)| *front < token.sequence) {
@@ -257,6 +265,10 @@ impl Group {
 
     /// A record has become durable.
     pub(super) fn durable(&mut self, now: Now, record: &Record) {
+        if record.base_generation != self.record.base_generation {
+            // Decided before a seek.
+            return;
+        }
         let sequence = record.sequence;
         match &record.change {
             Change::Settled { .. } => {
@@ -267,10 +279,8 @@ impl Group {
                 }
                 self.discharge(now, sequence);
                 let Some(held) = self.outstanding.remove(sequence) else { return };
-                if let Some(key) = self.keys.get_mut(held.key) {
-                    key.held = None;
-                }
-                self.unload(held.key, sequence);
+                self.end_replay(held.key, sequence);
+                self.free_key(held.key, sequence);
                 self.list(held.key);
                 self.keys.close_if_gone(held.key);
             }
@@ -293,8 +303,20 @@ impl Group {
         }
     }
 
+    /// The update that held its key is settled.
+    pub(super) fn free_key(&mut self, hash: KeyHash, sequence: Sequence) {
+        if let Some(key) = self.keys.get_mut(hash) {
+            key.held = None;
+            key.replaying = false;
+        }
+        self.unload(hash, sequence);
+    }
+
     /// A record could not be made durable.
     pub(super) fn refused(&mut self, now: Now, record: Record) {
+        if record.base_generation != self.record.base_generation {
+            return;
+        }
         let sequence = record.sequence;
         if self.expiring.contains_key(&sequence) {
             self.emit_record(sequence, record.change);

@@ -325,16 +325,21 @@ impl Group {
 
     /// It is durable that an update which was never delivered has expired.
     pub(super) fn expired(&mut self, hash: KeyHash, sequence: Sequence) {
-        if let Some(key) = self.keys.get_mut(hash)
-            && let Some(at) = key.queue.iter().position(|(queued, _)| *queued == sequence)
-        {
-            key.queue.remove(at);
-            self.unload(hash, sequence);
+        if self.unqueue(hash, sequence) {
             self.list(hash);
             self.keys.close_if_gone(hash);
             // Its owner may have had no credit for this one, and has for the next.
-            self.to_pump.extend(self.owners[usize::from(hash.shard().number())]);
+            self.pump_owner(hash);
         }
+    }
+
+    /// Takes an update out of its key's queue, if it is there.
+    pub(super) fn unqueue(&mut self, hash: KeyHash, sequence: Sequence) -> bool {
+        let Some(key) = self.keys.get_mut(hash) else { return false };
+        let Some(at) = key.queue.iter().position(|(queued, _)| *queued == sequence) else { return false };
+        key.queue.remove(at);
+        self.unload(hash, sequence);
+        true
     }
 
     fn emit_expired(&mut self, sequence: Sequence) {

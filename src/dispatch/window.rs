@@ -9,7 +9,7 @@
 use std::collections::BTreeSet;
 
 use super::group::Group;
-use crate::model::{Head, KeyHash, Sequence};
+use crate::model::{Head, KeyHash, Sequence, Shard};
 
 /// Keys of a shard in the window, those with nothing loaded but something left behind included. So many chats of one
 /// shard must hang before the others wait for them.
@@ -247,6 +247,17 @@ impl Group {
         {
             self.backlog.hungry.insert((at, hash));
         }
+    }
+
+    /// Where reading a shard goes on, the scan that is under way included; `None` if all of it has been read.
+    pub(super) fn reading_position(&self, shard: Shard) -> Option<Sequence> {
+        let state = self.keys.shard(shard);
+        let behind = state.behind?;
+        let reached = match self.backlog.scan {
+            Some(scan) if behind >= scan.start && state.full_in_scan != scan.number => behind.max(scan.at),
+            _ => behind,
+        };
+        (reached <= self.backlog.tail).then_some(reached)
     }
 
     /// The sequence up to which everything is settled.

@@ -264,6 +264,7 @@ impl World {
     pub(super) fn seek(&mut self, id: GroupId) {
         let progress = self.groups.get_mut(&id).unwrap();
         progress.record.generation += 1;
+        progress.record.base_generation = progress.record.generation;
         progress.cursor = Sequence(progress.record.start.0 - 1);
         progress.settled.clear();
         progress.attempts.clear();
