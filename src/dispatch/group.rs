@@ -64,6 +64,8 @@ pub struct GroupStats {
     pub lag: u64,
     /// Whether they have all been counted.
     pub lag_exact: bool,
+    /// The oldest unsettled update, replays apart, as exactly as the window knows.
+    pub oldest: Option<Sequence>,
 }
 
 /// One group. Its methods are spread over `window`, `pump`, `settle`, `streams`, `expiry`,
@@ -398,6 +400,7 @@ impl Group {
             replaying: self.replays.len(),
             lag: self.lag.count() + self.replays.len() as u64,
             lag_exact: self.lag.is_exact(),
+            oldest: self.oldest().filter(|_| !self.lag.is_exact() || self.lag.count() > 0),
         }
     }
 }

@@ -27,11 +27,10 @@ impl Dispatcher {
 impl Group {
     fn status(&self, now: Now) -> GroupStatus {
         let stats = self.stats();
-        let none_left = stats.lag_exact && self.lag.count() == 0;
         GroupStatus {
             lag: stats.lag,
             lag_exact: stats.lag_exact,
-            oldest: self.oldest().filter(|_| !none_left),
+            oldest: stats.oldest,
             oldest_time: None,
             cursor: stats.cursor,
             outstanding: stats.outstanding,
