@@ -7,5 +7,6 @@ mod judge;
 mod model;
 mod promises;
 mod script;
+mod steering;
 mod transcripts;
 mod world;
