@@ -3,13 +3,31 @@
 use std::collections::VecDeque;
 
 use super::hash::NumberMap;
-use crate::model::{KeyHash, SHARDS, Sequence, Shard};
+use crate::model::{Head, KeyHash, SHARDS, Sequence, Shard, UnixMillis};
+use crate::update::KindCode;
+
+/// An update in the window that does not hold its key. There may be a million: it is small.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Queued {
+    pub(super) sequence: Sequence,
+    /// When it was received.
+    pub(super) received: UnixMillis,
+    /// Bytes of its JSON.
+    pub(super) size: u32,
+    pub(super) kind: KindCode,
+}
+
+impl Queued {
+    pub(super) fn new(head: &Head) -> Self {
+        Self { sequence: head.sequence, received: head.received, size: head.size, kind: head.kind }
+    }
+}
 
 /// One ordering key with something in the window, or something held, or something left to read.
 #[derive(Debug, Default)]
 pub(super) struct Key {
-    /// Its queued updates with their sizes, ascending.
-    pub(super) queue: VecDeque<(Sequence, u32)>,
+    /// Its queued updates, ascending.
+    pub(super) queue: VecDeque<Queued>,
     /// The update that holds it; nothing else of this key is delivered meanwhile. Below all of `queue`, unless it is a
     /// replay.
     pub(super) held: Option<Sequence>,

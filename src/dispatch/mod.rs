@@ -20,10 +20,12 @@
 mod assignment;
 mod command;
 mod dispatcher;
+mod expiry;
 mod failures;
 mod group;
 mod hash;
 mod keys;
+mod lag;
 mod members;
 mod outstanding;
 mod progress;
@@ -33,7 +35,9 @@ mod replay;
 mod seek;
 mod settle;
 mod standing;
+mod status;
 mod streams;
+mod trail;
 mod window;
 
 #[cfg(test)]

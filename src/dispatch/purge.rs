@@ -28,7 +28,9 @@ impl Group {
         if !concerns && !replayed {
             return;
         }
-        self.settled.insert(sequence);
+        if concerns {
+            self.mark_settled(sequence);
+        }
         self.discharge(now, sequence);
         if self.outstanding.remove(sequence).is_some() {
             self.free_key(hash, sequence);

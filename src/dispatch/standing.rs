@@ -4,10 +4,7 @@ use std::sync::Arc;
 
 use super::dispatcher::Dispatcher;
 use super::group::Group;
-use super::outstanding::Phase;
-use crate::model::{
-    GroupId, Head, HeldState, HeldView, KeyHash, Now, Sequence, UpdateInGroup, UpdateStanding,
-};
+use crate::model::{GroupId, Head, HeldView, KeyHash, Now, Sequence, UpdateInGroup, UpdateStanding};
 
 impl Dispatcher {
     /// What an update is at in a group, if there is such a group.
@@ -19,7 +16,7 @@ impl Dispatcher {
         Some(UpdateInGroup {
             group: state.record.clone(),
             standing: state.standing(now, head),
-            owner: owner.map(|member| Arc::from(&*member.consumer_id)),
+            owner: owner.map(|member| Arc::clone(&member.consumer_id)),
         })
     }
 
@@ -65,32 +62,5 @@ impl Group {
         }
         let key = self.keys.get(self.record.ordering.key_of(head));
         UpdateStanding::Pending { behind: key.and_then(|key| key.held) }
-    }
-
-    fn held_view(&self, now: Now, sequence: Sequence) -> Option<HeldView> {
-        let held = self.outstanding.held.get(&sequence)?;
-        let unix = |at: crate::model::Monotonic| now.unix.plus(at.since(now.mono));
-        let state = match held.phase {
-            Phase::Outstanding { deadline } => HeldState::Outstanding { deadline: unix(deadline) },
-            Phase::Settling { .. } => HeldState::Settling,
-            Phase::Ending { until, .. } | Phase::Backoff { until } => {
-                HeldState::BackingOff { until: unix(until) }
-            }
-            Phase::Waiting => HeldState::Waiting,
-        };
-        let member = self.members.get(&held.member);
-        let ago = now.mono.since(held.delivered);
-        Some(HeldView {
-            sequence,
-            key: held.key,
-            state,
-            attempt: held.attempt,
-            failures: held.failures(),
-            consumer: member.map_or_else(|| Arc::from(""), |member| Arc::from(&*member.consumer_id)),
-            first_delivered: held.first_delivered,
-            delivered: crate::model::UnixMillis(now.unix.0.saturating_sub(ago)),
-            replayed: self.is_again(sequence),
-            last_failure: held.state.as_ref().and_then(|state| state.history.last().cloned()),
-        })
     }
 }

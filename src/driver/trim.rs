@@ -100,8 +100,7 @@ impl<R: JournalReader> Core<R> {
         if retained && self.groups.durable().all(|(_, limit)| age < limit) {
             return Fate::KeepAllFromHere;
         }
-        let mut unsettled =
-            groups.filter(|(id, _)| !self.dispatcher.is_settled(*id, head.sequence)).peekable();
+        let mut unsettled = groups.filter(|(id, _)| !self.dispatcher.is_settled(*id, head)).peekable();
         if unsettled.peek().is_none() {
             return match self.all_settled() {
                 _ if !retained => Fate::Trim,
@@ -124,7 +123,7 @@ impl<R: JournalReader> Core<R> {
         let over = self.groups.durable().filter(|(_, limit)| age >= *limit);
         let groups: Vec<_> = over.map(|(id, _)| id).collect();
         for id in groups {
-            self.dispatcher.handle_expire(id, head);
+            self.dispatcher.handle_expire(now, id, head);
         }
     }
 }

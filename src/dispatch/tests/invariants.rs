@@ -37,13 +37,13 @@ fn check_backlog(group: &Group, world: &World) {
         let waits = group
             .keys
             .get(head.key)
-            .is_some_and(|key| key.queue.iter().any(|(queued, _)| *queued == head.sequence));
+            .is_some_and(|key| key.queue.iter().any(|queued| queued.sequence == head.sequence));
         assert!(!waits, "{head:?} is none of its business");
     }
     for head in world.retained() {
         let at = head.sequence;
         let key = group.keys.get(head.key);
-        let queued = key.map_or(0, |key| key.queue.iter().filter(|(queued, _)| *queued == at).count());
+        let queued = key.map_or(0, |key| key.queue.iter().filter(|queued| queued.sequence == at).count());
         let held = usize::from(group.outstanding.held.contains_key(&at));
         let replayed = group.replays.places_of(head.key, at);
         if group.replays.contains(at) {
@@ -66,9 +66,17 @@ fn check_backlog(group: &Group, world: &World) {
     let open: Vec<_> = group
         .keys
         .iter()
-        .flat_map(|(_, key)| key.queue.iter().map(|(at, _)| *at).chain(key.held.filter(|_| !key.replaying)))
+        .flat_map(|(_, key)| {
+            key.queue.iter().map(|queued| queued.sequence).chain(key.held.filter(|_| !key.replaying))
+        })
         .collect();
     assert_eq!(group.open.first(), open.iter().min().copied());
+    let unsettled = world.retained().filter(|head| group.concerns(head)).count() as u64;
+    assert!(if group.lag.is_exact() {
+        group.lag.count() == unsettled
+    } else {
+        group.lag.count() <= unsettled
+    });
 }
 
 fn check_keys(group: &Group) {
@@ -86,7 +94,7 @@ fn check_keys(group: &Group) {
     }
     for (hash, key) in group.keys.iter() {
         let held = key.held.filter(|_| !key.replaying);
-        let queued = key.queue.iter().map(|(at, _)| *at);
+        let queued = key.queue.iter().map(|queued| queued.sequence);
         let all: Vec<Sequence> = held.into_iter().chain(queued).chain(key.more_from).collect();
         assert_eq!(key.replays as usize, group.replays.waiting_of(hash));
         assert_eq!(key.replaying, key.held.is_some_and(|at| group.replays.contains(at)));
@@ -139,6 +147,7 @@ fn check_members(group: &Group) {
         }
         if let (Presence::Open(_), Some(shard)) = (member.presence, member.ready.front())
             && group.outstanding.backing_off < MAX_BACKING_OFF
+            && group.record.paused.is_none()
         {
             let first = group.keys.shard(*shard).ready.front().unwrap();
             let credit = match group.next_of(*first) {

@@ -188,7 +188,7 @@ impl Run {
                     let from = which.index(self.world.heads.len());
                     for head in self.world.heads[from..].iter().take(count) {
                         if !self.world.purged.contains(&head.sequence) {
-                            self.world.dispatcher.handle_expire(GROUP, head);
+                            self.world.dispatcher.handle_expire(now, GROUP, head);
                         }
                     }
                 }

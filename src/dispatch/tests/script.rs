@@ -121,7 +121,7 @@ impl Script {
             }
             "expire" => {
                 let at: usize = args.first().parse().unwrap();
-                let gone = self.world.dispatcher.handle_expire(GROUP, &self.world.heads[at - 1]);
+                let gone = self.world.dispatcher.handle_expire(now, GROUP, &self.world.heads[at - 1]);
                 self.out += if gone { "given up\n" } else { "not now\n" };
             }
             "commits" => self.world.commits_at_once = args.first() == "at-once",

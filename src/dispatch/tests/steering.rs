@@ -45,7 +45,10 @@ impl World {
     /// Asks for something; as the driver does, it leaves out of a replay what is not settled.
     pub(super) fn steer(&mut self, mut steer: Steer) {
         if let Steer::Replay(group, sequences) = &mut steer {
-            sequences.retain(|at| self.dispatcher.is_settled(*group, *at) && !self.purged.contains(at));
+            let heads = &self.heads;
+            sequences.retain(|at| {
+                self.dispatcher.is_settled(*group, &heads[at.0 as usize - 1]) && !self.purged.contains(at)
+            });
         }
         self.steers.push(steer);
     }

@@ -4,7 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::invariants;
 use super::steering::Steer;
-use crate::dispatch::{Change, Command, Dispatcher, GroupStart, Identity, Jitter, Record, StreamId};
+use crate::dispatch::{
+    Change, Command, Dispatcher, GroupStart, HeadsWanted, Identity, Jitter, Record, StreamId,
+};
 use crate::model::{
     AttemptRecord, ConsumerSettings, GroupId, GroupName, GroupRecord, GroupSettings, Head, KeyHash, Label,
     Monotonic, Now, Sequence, SettledAs, SettledResult, Settlement, Token, UnixMillis,
@@ -191,11 +193,16 @@ impl World {
         {
             reads += 1;
             assert!(reads < 10_000, "reads heads for ever: {wanted:?}");
-            let from = self.heads.partition_point(|head| head.sequence < wanted.from);
-            let there = self.heads[from..].iter().filter(|head| !self.purged.contains(&head.sequence));
-            let heads: Vec<_> = there.take(wanted.limit).copied().collect();
+            let heads = self.read(wanted);
             self.dispatcher.handle_heads(wanted.group, &heads);
             self.dispatcher.poll(self.now, &mut commands);
+        }
+        while reads < self.reads_per_turn
+            && let Some(wanted) = self.dispatcher.count_wanted()
+        {
+            reads += 1;
+            let heads = self.read(wanted);
+            self.dispatcher.handle_counted(wanted.group, &heads);
         }
         self.dispatcher.poll(self.now, &mut commands);
         for command in &commands {
@@ -204,6 +211,13 @@ impl World {
             }
         }
         all.extend(commands);
+    }
+
+    /// The heads that are wanted.
+    fn read(&self, wanted: HeadsWanted) -> Vec<Head> {
+        let from = self.heads.partition_point(|head| head.sequence < wanted.from);
+        let there = self.heads[from..].iter().filter(|head| !self.purged.contains(&head.sequence));
+        there.take(wanted.limit).copied().collect()
     }
 
     /// Sends off what has been gathered; only one commit is in flight at a time.

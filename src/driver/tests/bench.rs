@@ -171,6 +171,13 @@ impl Bench {
         heads.iter().map(|head| head.sequence.0).collect()
     }
 
+    /// Whether a group is done with a stored update.
+    pub(super) fn is_settled(&self, group: GroupId, sequence: u64) -> bool {
+        let heads = self.journal.reader().heads(Sequence(sequence), 1).unwrap();
+        assert_eq!(heads[0].sequence, Sequence(sequence));
+        self.core.dispatcher.is_settled(group, &heads[0])
+    }
+
     pub(super) fn group(&self, name: &str) -> GroupId {
         self.core.groups.id_of(&group(name)).unwrap()
     }
