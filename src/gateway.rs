@@ -30,7 +30,7 @@ use crate::grpc;
 use crate::http::{ops, public};
 use crate::observe::metrics::Metrics;
 
-use bots::{Bot, DriverEnd, TelegramEnd};
+use bots::{DriverEnd, TelegramEnd};
 pub use failure::Failure;
 use health::{Phase, State};
 use listeners::Listeners;

@@ -45,6 +45,14 @@ pub enum ConnectError {
         /// What is wrong with it.
         reason: String,
     },
+    /// The host has no address. An address can come later, but who has just typed the name wants to know.
+    #[error("--address {address}: the host cannot be found ({source})")]
+    Host {
+        /// As given.
+        address: String,
+        /// What the resolver says.
+        source: std::io::Error,
+    },
     /// The token's file cannot be read.
     #[error("the access token's file {file}: {source}")]
     TokenFile {
@@ -63,6 +71,14 @@ impl ConnectArgs {
     pub(crate) fn client(&self) -> Result<Client, ConnectError> {
         let token = self.access_token()?;
         client(&self.address, token.as_deref())
+    }
+
+    /// Whether the host has an address. Later on it may be lost and come back.
+    pub(crate) async fn find_host(&self) -> Result<(), ConnectError> {
+        let place = self.address.split_once("://").map_or(&*self.address, |(_, place)| place);
+        let authority = place.split('/').next().unwrap_or(place);
+        let found = tokio::net::lookup_host(authority).await.map(|_| ());
+        found.map_err(|source| ConnectError::Host { address: self.address.clone(), source })
     }
 
     /// The same for the service that looks into the gateway.
@@ -96,13 +112,16 @@ pub(crate) fn client(address: &str, token: Option<&str>) -> Result<Client, Conne
 
 fn connection(address: &str, token: Option<&str>) -> Result<(Channel, Access), ConnectError> {
     let wrong = |reason: String| ConnectError::Address { address: address.to_owned(), reason };
-    if address.starts_with("https://") {
+    let url = if address.contains("://") { address.to_owned() } else { format!("http://{address}") };
+    let endpoint = Endpoint::from_shared(url).map_err(|error| wrong(error.to_string()))?;
+    if endpoint.uri().scheme_str() != Some("http") {
         return Err(wrong("this command speaks plain HTTP/2 only".into()));
     }
-    let url = if address.starts_with("http://") { address.to_owned() } else { format!("http://{address}") };
-    let endpoint = Endpoint::from_shared(url).map_err(|error| wrong(error.to_string()))?;
-    if endpoint.uri().host().is_none() {
+    if endpoint.uri().host().is_none_or(str::is_empty) {
         return Err(wrong("there is no host in it".into()));
+    }
+    if endpoint.uri().port_u16().is_none_or(|port| port == 0) {
+        return Err(wrong("there is no port from 1 to 65535 in it".into()));
     }
     let channel = endpoint
         .connect_timeout(CONNECT_TIMEOUT)
@@ -182,7 +201,8 @@ pub(crate) fn describe(status: &Status) -> String {
     }
 }
 
-fn deepest(mut error: &(dyn std::error::Error + 'static)) -> String {
+/// What an error's chain ends with: usually the words of the system.
+pub(crate) fn deepest(mut error: &(dyn std::error::Error + 'static)) -> String {
     while let Some(source) = error.source() {
         error = source;
     }
@@ -243,7 +263,11 @@ mod tests {
         assert!(client("http://localhost:50051", None).is_ok());
         let refused = client("https://localhost:50051", None).err().map(|error| error.to_string());
         assert!(refused.is_some_and(|text| text.contains("--address https://localhost:50051")));
-        assert!(client("not an address", None).is_err());
+        for wrong in
+            ["not an address", "ftp://h:1", "localhost", "http://h", "h:99999", "h:0", ":1", "h:1:2", ""]
+        {
+            assert!(client(wrong, None).is_err(), "{wrong}");
+        }
     }
 
     #[tokio::test]

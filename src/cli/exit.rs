@@ -2,7 +2,7 @@
 
 use std::process::ExitCode;
 
-use tonic::Code;
+use tonic::{Code, Status};
 
 use crate::gateway::Failure;
 
@@ -29,6 +29,8 @@ pub(super) enum Exit {
     Denied,
     /// Stopped at once by a second signal.
     Interrupted,
+    /// Nobody reads the output any more. What a shell shows for a program that SIGPIPE ended.
+    Unread,
 }
 
 /// The same for `--help`, of the commands that run a gateway.
@@ -39,7 +41,8 @@ Exit codes:
   2    the command line or the configuration is wrong
   3    a port is in use, or the data directory cannot be used
   4    Telegram refuses the token or the webhook, for every bot
-  130  a second signal ended the process at once";
+  130  a second signal ended the process at once
+  141  nobody reads the output any more";
 
 /// The same, of the commands that ask a gateway.
 pub(super) const ADMIN_EXIT_CODES: &str = "\
@@ -57,6 +60,22 @@ With --json every line is one JSON object; `jq -s .` makes a list of them. It is
 as grpcurl prints it: 64-bit numbers are strings, enums are names.";
 
 impl Exit {
+    /// After a call that the gateway refused for good.
+    pub(super) fn after_refusal(status: &Status) -> Self {
+        match status.code() {
+            // What was typed or configured is wrong: an argument, a name, the access token.
+            Code::InvalidArgument | Code::NotFound | Code::Unauthenticated | Code::PermissionDenied => {
+                Self::Config
+            }
+            _ => Self::Failed,
+        }
+    }
+
+    /// After output that could not be written.
+    pub(super) fn after_output(error: &std::io::Error) -> Self {
+        if error.kind() == std::io::ErrorKind::BrokenPipe { Self::Unread } else { Self::Failed }
+    }
+
     pub(super) fn after(failure: &Failure) -> Self {
         match failure {
             Failure::Listen { .. }
@@ -103,6 +122,7 @@ impl From<Exit> for ExitCode {
             Exit::Unavailable => 7,
             Exit::Denied => 8,
             Exit::Interrupted => 130,
+            Exit::Unread => 141,
         })
     }
 }

@@ -16,11 +16,15 @@ pub(super) fn pretty(delivery: &Delivery) -> String {
     let user = update.user_id.map_or_else(|| "-".to_owned(), |user| format!("user:{user}"));
     let again =
         if delivery.attempt > 1 { format!("  (attempt {})", delivery.attempt) } else { String::new() };
-    let text = text::of_update(update).map(|text| format!("  {}", shown(&text))).unwrap_or_default();
-    let kind = shown(&update.kind);
-    format!("{time}  {kind:<16}  {:<22}  {user:<16}{again}{text}", shown(&delivery.ordering_key))
-        .trim_end()
-        .to_owned()
+    let text =
+        text::of_update(update).map(|text| format!("  {}", shown(&text, MAX_TEXT_CHARS))).unwrap_or_default();
+    let kind = shown(&update.kind, MAX_TEXT_CHARS);
+    format!(
+        "{time}  {kind:<16}  {:<22}  {user:<16}{again}{text}",
+        shown(&delivery.ordering_key, MAX_TEXT_CHARS)
+    )
+    .trim_end()
+    .to_owned()
 }
 
 /// The delivery's fields and the update exactly as Telegram sent it, but for line breaks between its tokens.
@@ -57,13 +61,13 @@ pub(super) fn json(delivery: &Delivery) -> String {
     line.unwrap_or_else(|error| format!("{{\"error\":{}}}", Value::String(error.to_string())))
 }
 
-/// Fit for a terminal, and for its line.
-fn shown(text: &str) -> String {
-    text::clipped(&text::printable(text), MAX_TEXT_CHARS)
+/// Fit for a terminal, and no longer than `max_chars`: what a stranger wrote must not steer it.
+pub(super) fn shown(text: &str, max_chars: usize) -> String {
+    text::clipped(&text::printable(text), max_chars)
 }
 
 /// About what is left of a terminal's line after the other columns.
-const MAX_TEXT_CHARS: usize = 60;
+pub(super) const MAX_TEXT_CHARS: usize = 60;
 
 #[cfg(test)]
 mod tests {
