@@ -55,6 +55,7 @@ Exit codes:
   7    the gateway cannot be reached or has no room; the same may work later
   8    the access token is missing or wrong
   130  stopped by Ctrl-C
+  141  nobody reads the output any more
 
 With --json every line is one JSON object; `jq -s .` makes a list of them. It is proto3 JSON,
 as grpcurl prints it: 64-bit numbers are strings, enums are names.";
