@@ -26,11 +26,11 @@ pub(crate) type AdminClient = AdminServiceClient<InterceptedService<Channel, Acc
 #[derive(Args, Clone, Debug)]
 pub struct ConnectArgs {
     /// The gateway's gRPC listener
-    #[arg(long, value_name = "URL", default_value = "http://127.0.0.1:50051")]
+    #[arg(long, value_name = "URL", default_value = "http://127.0.0.1:50051", global = true)]
     pub address: String,
 
     /// A file with the access token (otherwise SWITCHBOARD_ACCESS_TOKEN or SWITCHBOARD_ACCESS_TOKEN_FILE)
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", global = true)]
     pub access_token_file: Option<PathBuf>,
 }
 
@@ -84,7 +84,7 @@ impl ConnectArgs {
     /// The same for the service that looks into the gateway.
     pub(crate) fn admin_client(&self) -> Result<AdminClient, ConnectError> {
         let (channel, access) = connection(&self.address, self.access_token()?.as_deref())?;
-        Ok(AdminServiceClient::with_interceptor(channel, access))
+        Ok(AdminServiceClient::with_interceptor(channel, access).max_decoding_message_size(MAX_MESSAGE_BYTES))
     }
 
     fn access_token(&self) -> Result<Option<String>, ConnectError> {

@@ -1,5 +1,6 @@
 //! The commands.
 
+pub mod admin;
 pub mod backup;
 pub mod bench;
 pub mod check;
@@ -16,6 +17,7 @@ mod signals;
 pub mod simulate;
 mod simulation;
 pub mod tail;
+mod text;
 pub mod trigger;
 
 use std::ffi::OsString;
@@ -53,6 +55,8 @@ enum Command {
     Tail(tail::TailArgs),
     /// Measure this machine: throughput, latency, what the gateway takes
     Bench(bench::BenchArgs),
+    #[command(flatten)]
+    Admin(Box<admin::AdminCommand>),
     /// Copy a bot's journal while the gateway goes on
     Backup(backup::BackupArgs),
     /// Make a bot's journal from a backup
@@ -69,6 +73,7 @@ async fn run(command: Command) -> ExitCode {
         Command::Trigger(args) => trigger::run(args).await,
         Command::Tail(args) => tail::run(args).await,
         Command::Bench(args) => bench::run(args).await,
+        Command::Admin(command) => admin::run(*command).await,
         Command::Backup(args) => backup::run(args).await,
         Command::Restore(args) => restore::run(args).await,
         Command::Completions(args) => completions::run(&args, <Cli as clap::CommandFactory>::command()),
