@@ -31,6 +31,8 @@ let asks = null;
 let downSince = null;
 let heard = null;
 let trouble = null;
+/** Whether the view has been loaded once: until then there is nothing to draw below an error. */
+let loaded = false;
 
 const page = {
   call: (method, request, options = {}) => call(method, request, { signal: leaving.signal, ...options }),
@@ -38,7 +40,11 @@ const page = {
   refresh,
   /** Replaces the address without a new entry in the history. */
   replace: (hash) => history.replaceState(null, "", hash),
-  go: (hash) => (location.hash = hash),
+  /** Goes there at once: what is typed next is meant for there. */
+  go: (hash) => {
+    history.pushState(null, "", hash);
+    show();
+  },
 };
 
 function show() {
@@ -51,6 +57,7 @@ function show() {
     name = wanted in VIEWS ? wanted : null;
     view = name === null ? lost(wanted) : VIEWS[name](page, route);
     trouble = null;
+    loaded = false;
     document.getElementById("main").focus({ preventScroll: true });
     scrollTo(0, 0);
   }
@@ -80,6 +87,7 @@ async function refresh() {
     await shown.load();
     if (shown === view) {
       asks = downSince = trouble = null;
+      loaded = true;
       heard = now();
     }
   } catch (error) {
@@ -98,6 +106,7 @@ async function refresh() {
 function failed(error) {
   if (error.code === "UNAUTHENTICATED") {
     asks = asks ? "wrong" : "missing";
+    downSince = null;
   } else if (error.code === "UNREACHABLE" || error.code === "UNAVAILABLE") {
     downSince ??= Date.now();
     trouble = error.code === "UNAVAILABLE" ? error : null;
@@ -121,7 +130,8 @@ function redraw() {
   if (asks) {
     draw(main, tokenForm(asks, () => { asks = "missing"; refresh(); }));
   } else {
-    draw(main, trouble && downSince === null && h("p", { class: "notice bad", role: "alert", key: "trouble" }, trouble.message), view.draw());
+    const said = trouble && downSince === null && h("p", { class: "notice bad", role: "alert", key: "trouble" }, trouble.message);
+    draw(main, said && !loaded ? [h("h1", null, view.title), said] : [said, view.draw()]);
   }
 }
 
