@@ -10,6 +10,7 @@
 
 mod api;
 mod bots;
+mod connection;
 mod failure;
 mod health;
 mod listeners;
@@ -29,7 +30,7 @@ use crate::grpc;
 use crate::http::{ops, public};
 use crate::observe::metrics::Metrics;
 
-use bots::{Bot, DriverEnd, TelegramEnd};
+use bots::{DriverEnd, TelegramEnd};
 pub use failure::Failure;
 use health::{Phase, State};
 use listeners::Listeners;
@@ -105,7 +106,7 @@ async fn start_and_run(
     let (stop_grpc, grpc_stopped) = watch::channel(false);
     let mut grpc = tokio::spawn(grpc::serve(
         served.grpc,
-        bots.iter().map(Bot::for_grpc).collect(),
+        bots.iter().zip(&telegrams).map(|(bot, telegram)| bot.for_grpc(telegram.status())).collect(),
         served.grpc_settings,
         told(grpc_stopped),
     ));

@@ -8,7 +8,9 @@ use tokio::sync::watch;
 use super::commit::InFlight;
 use super::gathering::{Append, Gathering, Settling, answer, answer_leave};
 use super::groups::Groups;
-use super::handle::{AppendError, Input, IntakeState, LeaveError, PauseReason, SettleError, SubscribeError};
+use super::handle::{
+    AppendError, Input, IntakeState, LeaveError, PauseReason, SettleError, SubscribeError, WantedKinds,
+};
 use super::ids::IdMemory;
 use super::payload_cache::PayloadCache;
 use super::settings::Settings;
@@ -64,6 +66,7 @@ pub(super) struct Core<R> {
     pub(super) next_probe: Monotonic,
     intake: watch::Sender<IntakeState>,
     pub(super) own_webhook: watch::Sender<Option<Box<str>>>,
+    pub(super) wanted: watch::Sender<WantedKinds>,
     stop_at: Option<Monotonic>,
     commands: Vec<Command>,
 }
@@ -77,6 +80,7 @@ impl<R: JournalReader> Core<R> {
         inputs: mpsc::Sender<Input>,
         intake: watch::Sender<IntakeState>,
         own_webhook: watch::Sender<Option<Box<str>>>,
+        wanted: watch::Sender<WantedKinds>,
     ) -> Self {
         let identity = Identity { journal: recovered.journal_id, boot: recovered.boot };
         let mut dispatcher = Dispatcher::new(identity, Jitter::new(settings.seed));
@@ -88,6 +92,7 @@ impl<R: JournalReader> Core<R> {
                 cursor: group.cursor,
                 settled: group.settled.into_iter().map(|block| (block.number, block.words)).collect(),
                 attempts: group.attempts,
+                replays: group.replays,
                 tail: recovered.last_sequence,
             });
         }
@@ -114,6 +119,7 @@ impl<R: JournalReader> Core<R> {
             next_probe: Monotonic(0),
             intake,
             own_webhook,
+            wanted,
             stop_at: None,
             commands: Vec::new(),
         }
@@ -154,6 +160,7 @@ impl<R: JournalReader> Core<R> {
                 self.gathering.webhook = Some(url);
                 self.gathering.webhook_replies.push(reply);
             }
+            Input::Steer(_) => {}
             Input::Shutdown { grace_ms } => self.shut_down(now, grace_ms),
         }
     }

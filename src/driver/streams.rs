@@ -114,7 +114,7 @@ impl Streams {
                 shard: handout.key.shard(),
                 first_delivered: handout.first_delivered,
                 last_failure: handout.last_failure,
-                replayed: false,
+                replayed: handout.replayed,
             })
         };
         let deliveries: Vec<_> = handouts.into_iter().filter_map(complete).collect();

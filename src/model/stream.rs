@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use super::attempt::FailureRecord;
-use super::group::{GroupName, GroupSettings, Shard};
+use super::filter::Filter;
+use super::group::{GroupName, GroupSettings, Ordering, Shard};
 use super::head::{Payload, Sequence};
 use super::time::UnixMillis;
 use super::token::Token;
@@ -43,6 +44,12 @@ pub struct Opened {
     pub settings: ConsumerSettings,
     /// The group's.
     pub group_settings: GroupSettings,
+    /// The group's filter; `None` if it gets everything.
+    pub filter: Option<Filter>,
+    /// What the group's order is kept by.
+    pub ordering: Ordering,
+    /// Whether the group is paused.
+    pub paused: bool,
     /// The named tokens that are leased to it again.
     pub held: Vec<Token>,
 }

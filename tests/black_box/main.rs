@@ -12,16 +12,20 @@
 
 mod backup;
 mod checker;
+mod commands;
 mod consumer;
 mod corpus;
+mod forward;
 mod gateway;
 mod kills;
 mod moods;
 mod places;
 mod poison;
+mod program;
 mod steps;
 mod stops;
 mod takeover;
+mod web;
 
 use std::time::Duration;
 
