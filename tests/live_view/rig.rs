@@ -9,7 +9,7 @@ use tokio::process::{Child, Command};
 use crate::POLL_INTERVAL;
 
 const BINARY: &str = env!("CARGO_BIN_EXE_switchboard");
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_secs(30);
 
 pub struct Rig {
     directory: tempfile::TempDir,
@@ -86,17 +86,19 @@ impl Rig {
     }
 
     async fn succeeds(&self, what: &str, request: reqwest::RequestBuilder) {
+        let mut last = String::new();
         let waiting = async {
             loop {
-                let answer = request.try_clone().unwrap().send().await;
-                if answer.is_ok_and(|answer| answer.status().is_success()) {
-                    return;
+                match request.try_clone().unwrap().send().await {
+                    Ok(answer) if answer.status().is_success() => return,
+                    Ok(answer) => last = answer.text().await.unwrap_or_default(),
+                    Err(error) => last = error.to_string(),
                 }
                 tokio::time::sleep(POLL_INTERVAL).await;
             }
         };
         let waited = tokio::time::timeout(PATIENCE, waiting).await;
-        assert!(waited.is_ok(), "waited {PATIENCE:?} for {what}; the gateway's log:\n{}", self.log());
+        assert!(waited.is_ok(), "waited {PATIENCE:?} for {what}: {last}; the gateway's log:\n{}", self.log());
     }
 }
 

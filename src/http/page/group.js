@@ -39,7 +39,7 @@ export function group(page, { path: [, bot = "", name = ""] }) {
 
   async function acted(method, request, words) {
     try {
-      group = (await page.call(method, request)).group ?? group;
+      group = (await page.act(method, request)).group ?? group;
       dialog.say(words);
     } catch (error) {
       dialog.say(error.message, "bad");

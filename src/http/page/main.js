@@ -36,6 +36,8 @@ let loaded = false;
 
 const page = {
   call: (method, request, options = {}) => call(method, request, { signal: leaving.signal, ...options }),
+  /** The same for what changes something: who goes elsewhere does not cancel it. */
+  act: (method, request, options) => call(method, request, options),
   redraw,
   refresh,
   /** Replaces the address without a new entry in the history. */
@@ -140,7 +142,8 @@ function status() {
   if (downSince !== null) {
     const since = duration(Math.floor((Date.now() - downSince) / 1_000) * 1_000);
     const why = trouble?.message ?? "The gateway does not answer";
-    return h("span", { class: "down" }, h("span", { class: "lamp bad" }), `${why} (for ${since}). Trying again.`);
+    // Screen readers say it once, not every second.
+    return h("span", { class: "down" }, h("span", { class: "lamp bad" }), why, h("span", { "aria-hidden": "true" }, ` (for ${since})`), ". Trying again.");
   }
   if (heard === null) return [h("span", { class: "lamp off" }), "Connecting"];
   return [h("span", { class: "lamp good" }), view.isPaused?.() ? "Feed paused" : "Live", h("button", { type: "button", class: "plain", title: "Keyboard shortcuts", "aria-label": "Keyboard shortcuts", onclick: dialog.help }, "?")];
