@@ -32,3 +32,11 @@ async fn with_an_access_token_the_page_asks_for_it_and_shows_nothing_before() {
     rig.has_group("orders").await;
     browser.walk("access.mjs", &mut rig, &handler).await;
 }
+
+#[test]
+fn the_pages_words_and_json_are_right() {
+    let _ready = Browser::find();
+    let units = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/live_view/units.mjs");
+    let tested = std::process::Command::new("node").arg("--test").arg(units).output().expect("node runs");
+    assert!(tested.status.success(), "{}", String::from_utf8_lossy(&tested.stdout));
+}
