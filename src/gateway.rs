@@ -1,8 +1,8 @@
 //! The composition root: what starts and stops in which order.
 //!
 //! ```text
-//! start   ports ─▶ ops ─▶ journals recovered, drivers ─▶ gRPC ─▶ Telegram
-//! stop    Telegram ─▶ drivers and streams drain, settlements until the grace is over ─▶ gRPC ─▶ ops
+//! start   ports ─▶ ops ─▶ traces ─▶ journals recovered, drivers ─▶ gRPC ─▶ Telegram
+//! stop    Telegram ─▶ drivers and streams drain, settlements until the grace is over ─▶ gRPC ─▶ traces ─▶ ops
 //! ```
 //!
 //! The webhook stays registered and the offset unmoved, so that Telegram holds what comes meanwhile. A driver that
@@ -27,6 +27,7 @@ use crate::driver::BotHandle;
 use crate::grpc;
 use crate::http::{ops, public};
 use crate::observe::metrics::Metrics;
+use crate::observe::spans;
 
 use bots::{Bot, DriverEnd, TelegramEnd};
 pub use failure::Failure;
@@ -58,9 +59,20 @@ pub async fn run(config: Config, metrics: Metrics, mut asks: mpsc::Receiver<Ask>
     let ops_token = config.access_token.as_ref().map(|token| token.expose().into());
     let ops = tokio::spawn(ops::serve(listeners.ops, state.clone(), metrics.clone(), ops_token, ops_stopped));
 
-    let mut ended =
-        start_and_run(&config, &metrics, &state, (listeners.grpc, listeners.public), connections, &mut asks)
-            .await;
+    let (recorder, exporter) = tracing_of(&config, &metrics);
+    let mut ended = start_and_run(
+        &config,
+        &metrics,
+        recorder.as_ref(),
+        &state,
+        (listeners.grpc, listeners.public),
+        connections,
+        &mut asks,
+    )
+    .await;
+    if let Some(exporter) = exporter {
+        exporter.finish().await;
+    }
     if let Err(failure) = &mut ended {
         state.fail(failure);
     }
@@ -73,12 +85,13 @@ pub async fn run(config: Config, metrics: Metrics, mut asks: mpsc::Receiver<Ask>
 async fn start_and_run(
     config: &Config,
     metrics: &Metrics,
+    recorder: Option<&spans::Recorder>,
     state: &Arc<State>,
     (grpc_listener, public_listener): (TcpListener, Option<TcpListener>),
     connections: Connections,
     asks: &mut mpsc::Receiver<Ask>,
 ) -> Result<(), Failure> {
-    let (bots, mut drivers) = bots::recover(config, metrics).await?;
+    let (bots, mut drivers) = bots::recover(config, metrics, recorder).await?;
     let telegrams = bots::connections(config, &bots, metrics)?;
     let routes = bots::routes(config, &bots)?;
     state.running(
@@ -148,6 +161,18 @@ async fn start_and_run(
         Some(Ask::Stop) = asks.recv() => {
             tracing::warn!("stopping at once; what is not settled comes again after the next start");
             ended.and(Err(Failure::Interrupted))
+        }
+    }
+}
+
+/// Begins to export traces, if that is configured. A gateway whose traces cannot be exported goes on without them.
+fn tracing_of(config: &Config, metrics: &Metrics) -> (Option<spans::Recorder>, Option<spans::Exporter>) {
+    let Some(settings) = &config.tracing else { return (None, None) };
+    match spans::start(settings, metrics.clone()) {
+        Ok((recorder, exporter)) => (Some(recorder), Some(exporter)),
+        Err(error) => {
+            tracing::error!("there are no traces: {error}");
+            (None, None)
         }
     }
 }

@@ -204,10 +204,11 @@ impl<R: JournalReader> Core<R> {
         let mut heads = Vec::with_capacity(batch.updates.len());
         for StoredUpdate { head, payload } in batch.updates {
             self.last_sequence = head.sequence;
-            self.cache.push(head.sequence, Arc::new(payload));
+            self.cache.push(head.sequence, Arc::new(payload), now.unix);
             heads.push(head);
         }
         if !heads.is_empty() {
+            self.flights.durable(now, &heads);
             self.dispatcher.handle_appended(&heads);
         }
         for record in batch.groups {
@@ -215,6 +216,7 @@ impl<R: JournalReader> Core<R> {
         }
         self.dispatcher.handle_durable(now, &flight.waiting.records);
         self.tally.recorded(&self.groups, &flight.waiting.records);
+        self.flights.recorded(now, &flight.waiting.records);
         if let Some(url) = batch.own_webhook {
             self.own_webhook.send_replace((!url.is_empty()).then_some(url));
         }

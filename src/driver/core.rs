@@ -6,20 +6,19 @@ use std::sync::{Arc, mpsc};
 use tokio::sync::watch;
 
 use super::commit::InFlight;
+use super::flights::Flights;
 use super::gathering::{Append, Gathering, Settling, answer, answer_leave};
 use super::groups::Groups;
 use super::handle::{AppendError, Input, IntakeState, LeaveError, PauseReason, SettleError, SubscribeError};
 use super::ids::IdMemory;
-use super::payload_cache::PayloadCache;
+use super::payload_cache::{Cached, PayloadCache};
 use super::settings::Settings;
 use super::streams::Streams;
 use super::tally::Tally;
 use super::trim::Trimmer;
 use crate::dispatch::{Command, Dispatcher, GroupStart, Identity, Jitter, StreamId};
 use crate::journal::{JournalReader, ReadError, Recovered, Room, Usage};
-use crate::model::{
-    Batch, DrainReason, Monotonic, Now, Payload, Sequence, StreamEnd, StreamEvent, UnixMillis,
-};
+use crate::model::{Batch, DrainReason, Monotonic, Now, Sequence, StreamEnd, StreamEvent, UnixMillis};
 
 /// How often a paused journal is asked whether it has room again.
 const PROBE_EVERY_MS: u64 = 500;
@@ -47,6 +46,7 @@ pub(super) struct Core<R> {
     pub(super) streams: Streams,
     pub(super) settings: Settings,
     pub(super) tally: Tally,
+    pub(super) flights: Flights,
     pub(super) last_sequence: Sequence,
     pub(super) last_time: UnixMillis,
     pub(super) ids: IdMemory,
@@ -92,6 +92,7 @@ impl<R: JournalReader> Core<R> {
             });
         }
         own_webhook.send_replace(recovered.own_webhook);
+        let flights = tally.flights(recovered.journal_id, settings.spans.clone());
         Self {
             reader,
             dispatcher,
@@ -99,6 +100,7 @@ impl<R: JournalReader> Core<R> {
             streams: Streams::new(inputs),
             settings,
             tally,
+            flights,
             last_sequence: recovered.last_sequence,
             last_time: recovered.last_time,
             ids: IdMemory::new(recovered.ids),
@@ -300,6 +302,7 @@ impl<R: JournalReader> Core<R> {
         if self.groups.is_ephemeral(group) && !self.streams.any_of(group) {
             self.dispatcher.remove_group(group, StreamEnd::GroupDeleted);
             self.tally.forget(&self.groups, group);
+            self.flights.forget(group);
             self.groups.remove(group);
         }
     }
@@ -334,18 +337,23 @@ impl<R: JournalReader> Core<R> {
             }
             let missing = self.streams.missing(&commands, &self.cache);
             let read = self.reader.read(&missing)?;
-            let read: BTreeMap<Sequence, Option<Arc<Payload>>> =
-                missing.into_iter().zip(read.into_iter().map(|payload| payload.map(Arc::new))).collect();
+            let read: BTreeMap<Sequence, Option<Cached>> = missing
+                .into_iter()
+                .zip(read.into_iter().map(|payload| payload.map(Cached::from_disk)))
+                .collect();
             for command in commands.drain(..) {
                 match command {
                     Command::Record(record) => self.gathering.records.push(record),
                     Command::Deliver { stream, handouts } => {
                         self.tally.delivered(&self.groups, &handouts);
                         let find = |sequence| match self.cache.get(sequence) {
-                            Some(payload) => Some(Arc::clone(payload)),
+                            Some(cached) => Some(cached.clone()),
                             None => read.get(&sequence).cloned().flatten(),
                         };
-                        self.streams.deliver(stream, handouts, find);
+                        let consumer = self.streams.consumer(stream);
+                        self.flights.delivered(now, &self.groups, consumer, &handouts, find);
+                        let find = |sequence| find(sequence).map(|cached| cached.payload);
+                        self.streams.deliver(stream, handouts, find, |token| self.flights.trace(token));
                     }
                     Command::Assign { stream, gained, lost, generation } => {
                         self.streams.send(stream, StreamEvent::Assignment { gained, lost, generation });

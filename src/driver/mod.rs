@@ -4,6 +4,7 @@
 mod clock;
 mod commit;
 mod core;
+mod flights;
 mod gathering;
 mod groups;
 mod handle;
@@ -11,6 +12,7 @@ mod ids;
 mod payload_cache;
 mod run;
 mod settings;
+mod spans;
 mod streams;
 mod tally;
 #[cfg(test)]

@@ -1,6 +1,7 @@
 //! What a driver is told by the configuration.
 
 use crate::model::{GroupName, GroupSettings};
+use crate::observe::spans::Recorder;
 
 /// How a bot's journal is kept. Times are in milliseconds.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -17,6 +18,8 @@ pub struct Settings {
     pub group: GroupSettings,
     /// For the spread of retries.
     pub seed: u64,
+    /// Where spans go, if there is tracing.
+    pub spans: Option<Recorder>,
 }
 
 impl Default for Settings {
@@ -28,6 +31,7 @@ impl Default for Settings {
             groups: Vec::new(),
             group: GroupSettings::default(),
             seed: 0,
+            spans: None,
         }
     }
 }

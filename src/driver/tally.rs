@@ -3,12 +3,14 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::flights::Flights;
 use super::groups::Groups;
 use super::handle::{Appended, PauseReason};
 use crate::dispatch::{Change, Dispatcher, Ended, Handout, Record};
 use crate::journal::Usage;
 use crate::model::{Batch, GroupId, SettledAs};
-use crate::observe::metrics::{BotLabels, EndedLabels, GroupLabels, Metrics, SettledLabels};
+use crate::observe::metrics::{BotLabels, EndedLabels, GroupLabels, Metrics, PauseLabels, SettledLabels};
+use crate::observe::spans::Recorder;
 
 /// The metrics of one bot's driver.
 #[derive(Debug)]
@@ -20,6 +22,11 @@ pub(super) struct Tally {
 impl Tally {
     pub(super) fn new(metrics: Metrics, bot: &str) -> Self {
         Self { metrics, labels: BotLabels { bot: bot.into() } }
+    }
+
+    /// What follows the updates from their delivery on, with the same metrics.
+    pub(super) fn flights(&self, journal: u64, recorder: Option<Recorder>) -> Flights {
+        Flights::new(self.metrics.clone(), self.bot(), journal, recorder)
     }
 
     pub(super) fn bot(&self) -> &str {
@@ -37,6 +44,14 @@ impl Tally {
             None => tracing::info!(bot = self.bot(), "updates are taken again"),
         }
         self.metrics.intake_paused.get_or_create(&self.labels).set(i64::from(reason.is_some()));
+        let reason = match reason {
+            Some(PauseReason::JournalFull) => "journal_full",
+            Some(PauseReason::DiskFull) => "disk_full",
+            // These are no pauses: single requests are refused, or there will be no more.
+            Some(PauseReason::Overloaded | PauseReason::Stopping) | None => return,
+        };
+        let labels = PauseLabels { bot: Arc::clone(&self.labels.bot), reason };
+        self.metrics.intake_pauses.get_or_create(&labels).inc();
     }
 
     pub(super) fn usage(&self, usage: &Usage) {
@@ -136,6 +151,7 @@ impl Tally {
             };
             self.metrics.consumers.get_or_create(&labels).set(count(stats.consumers));
             self.metrics.outstanding.get_or_create(&labels).set(count(stats.outstanding));
+            self.metrics.backing_off.get_or_create(&labels).set(count(stats.backing_off));
             self.metrics.lag.get_or_create(&labels).set(i64::try_from(stats.lag).unwrap_or(i64::MAX));
         }
     }
@@ -145,7 +161,15 @@ impl Tally {
         let Some(labels) = self.group(groups, id) else { return };
         self.metrics.consumers.remove(&labels);
         self.metrics.outstanding.remove(&labels);
-        self.metrics.lag.remove(&labels);
+        for gauge in [
+            &self.metrics.lag,
+            &self.metrics.backing_off,
+            &self.metrics.oldest,
+            &self.metrics.dead_letters,
+            &self.metrics.group_paused,
+        ] {
+            gauge.remove(&labels);
+        }
         self.metrics.deliveries.remove(&labels);
         self.metrics.redeliveries.remove(&labels);
         let GroupLabels { bot, group } = labels;
@@ -178,7 +202,7 @@ fn outcome(record: &Record) -> Option<&'static str> {
     }
 }
 
-fn settled_label(how: SettledAs) -> &'static str {
+pub(super) fn settled_label(how: SettledAs) -> &'static str {
     match how {
         SettledAs::Acked => "acked",
         SettledAs::Rejected => "rejected",
@@ -188,7 +212,7 @@ fn settled_label(how: SettledAs) -> &'static str {
     }
 }
 
-fn ended_label(how: Ended) -> &'static str {
+pub(super) fn ended_label(how: Ended) -> &'static str {
     match how {
         Ended::Nacked => "nacked",
         Ended::Released => "released",

@@ -9,6 +9,7 @@ mod settlement;
 mod stream;
 mod time;
 mod token;
+mod trace;
 
 pub use attempt::{AttemptRecord, FailureKind, FailureRecord, MAX_REASON_BYTES, clip_reason};
 pub use batch::{Batch, DeadLetter, IdRange, Quarantined, SettledAs, StoredUpdate};
@@ -21,3 +22,4 @@ pub use stream::{
 };
 pub use time::{Monotonic, Now, UnixMillis};
 pub use token::{MalformedToken, Token};
+pub use trace::{TraceContext, delivery_span_id, receive_span_id, trace_id};
