@@ -8,7 +8,7 @@
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use switchboard::dispatch::{Command, Dispatcher, GroupStart, Handout, Identity, Jitter, Record, StreamId};
 use switchboard::model::{
-    ConsumerSettings, GroupId, GroupName, GroupRecord, GroupSettings, Head, KeyHash, Monotonic, Now,
+    ConsumerSettings, GroupId, GroupName, GroupRecord, GroupSettings, Head, KeyHash, Label, Monotonic, Now,
     Sequence, Settlement, UnixMillis,
 };
 use switchboard::update::KindCode;
@@ -40,8 +40,12 @@ fn head(keys: u64, sequence: u64) -> Head {
         user: key,
         topic: key,
         kind: KindCode::UNKNOWN,
+        chat_type: None,
+        label: Label::EMPTY,
+        claimed: false,
         size: 1_000,
         received: UnixMillis(0),
+        committed: UnixMillis(0),
     }
 }
 
@@ -49,17 +53,17 @@ impl Bench {
     fn new(keys: u64, backlog: u64) -> Self {
         let mut dispatcher = Dispatcher::new(Identity { journal: 1, boot: 1 }, Jitter::new(1));
         dispatcher.add_group(GroupStart {
-            record: GroupRecord {
-                id: GROUP,
-                name: GroupName::parse("bench").unwrap(),
-                generation: 1,
-                start: Sequence(1),
-                settings: GroupSettings::default(),
-                created: UnixMillis(0),
-            },
+            record: GroupRecord::new(
+                GROUP,
+                GroupName::parse("bench").unwrap(),
+                Sequence(1),
+                GroupSettings::default(),
+                UnixMillis(0),
+            ),
             cursor: Sequence(0),
             settled: Vec::new(),
             attempts: Vec::new(),
+            replays: Vec::new(),
             tail: Sequence(backlog),
         });
         let now = Now { mono: Monotonic(1), unix: UnixMillis(1) };

@@ -11,8 +11,8 @@ use criterion::{BatchSize, BenchmarkId, Criterion, Throughput, criterion_group, 
 use switchboard::journal::Journal;
 use switchboard::journal::lmdb::{LmdbJournal, Options, open};
 use switchboard::model::{
-    Batch, GroupId, GroupName, GroupRecord, GroupSettings, Head, KeyHash, Payload, Sequence, SettledAs,
-    StoredUpdate, UnixMillis,
+    Batch, GroupId, GroupName, GroupRecord, GroupSettings, Head, KeyHash, Label, Payload, Sequence,
+    SettledAs, StoredUpdate, UnixMillis,
 };
 use switchboard::update::KindCode;
 
@@ -35,8 +35,12 @@ fn update(at: u64, bytes: &Bytes) -> StoredUpdate {
             user: hash,
             topic: hash,
             kind: KindCode(1),
+            chat_type: None,
+            label: Label::EMPTY,
+            claimed: false,
             size: bytes.len() as u32,
             received: UnixMillis(at),
+            committed: UnixMillis(at),
         },
         payload: Payload { key: key.into(), update: bytes.clone() },
     }
@@ -55,14 +59,8 @@ fn batch(first: u64, bytes: &Bytes) -> Batch {
 }
 
 fn with_group(journal: &mut LmdbJournal) {
-    let group = GroupRecord {
-        id: GROUP,
-        name: GroupName::parse("bench").expect("a name"),
-        generation: 1,
-        start: Sequence(1),
-        settings: GroupSettings::default(),
-        created: UnixMillis(0),
-    };
+    let name = GroupName::parse("bench").expect("a name");
+    let group = GroupRecord::new(GROUP, name, Sequence(1), GroupSettings::default(), UnixMillis(0));
     journal.commit(&Batch { groups: vec![group], ..Batch::default() }).expect("the group is stored");
 }
 

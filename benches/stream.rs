@@ -140,6 +140,8 @@ async fn subscribe(at_a_time: u64) -> Run {
                 consumer_id: "bench".into(),
                 settings: subscription.settings,
                 group_settings: switchboard::model::GroupSettings::default(),
+                filter: None,
+                paused: false,
                 held: Vec::new(),
             };
             let (inputs, _) = std::sync::mpsc::channel();

@@ -12,7 +12,7 @@ use bytes::Bytes;
 use tokio::sync::watch;
 
 use crate::driver::{BotHandle, NewUpdate};
-use crate::model::{KeyHash, Payload, Quarantined};
+use crate::model::{KeyHash, Label, Payload, Quarantined};
 use crate::observe::metrics::{BotLabels, IntakeLabels, Metrics};
 use crate::update::{KindCode, ParseError, Update, parse};
 use crate::wire::encode_update;
@@ -151,7 +151,7 @@ impl Intake {
     fn new_update(&self, update: &Update<'_>, received: UnixMillis) -> NewUpdate {
         let text = update.key.to_string();
         let key = KeyHash::of(&text);
-        let user = update.user_id.map_or(key, |id| KeyHash::of(&format!("user:{id}")));
+        let user = update.user_id.map_or(key, |id| KeyHash::of_user(id));
         let topic = match (update.chat_id, update.thread_id) {
             (Some(chat), Some(thread)) => KeyHash::of(&format!("topic:{chat}:{thread}")),
             _ => key,
@@ -162,6 +162,8 @@ impl Intake {
             user,
             topic,
             kind: update.kind,
+            chat_type: update.chat_type,
+            label: update.label.as_deref().map_or(Label::EMPTY, Label::new),
             // Bodies are bounded far below 4 GiB.
             size: u32::try_from(update.json.len()).unwrap_or(u32::MAX),
             received,

@@ -158,6 +158,8 @@ mod tests {
                 chat_id,
                 user_id,
                 thread_id,
+                chat_type: None,
+                label: None,
                 json: &json,
             };
             let generated = client::Update {

@@ -40,7 +40,9 @@ fn labels_are_few_and_none_is_about_a_chat_a_user_or_an_update() {
 fn page() -> String {
     let mut page = HEAD.to_owned();
     let metrics = Metrics::descriptions();
-    page.push_str("\n| metric | type | labels | what it says | when to raise an alarm |\n|---|---|---|---|---|\n");
+    page.push_str(
+        "\n| metric | type | labels | what it says | when to raise an alarm |\n|---|---|---|---|---|\n",
+    );
     for metric in &metrics {
         let labels: Vec<String> = metric.labels.iter().map(|label| format!("`{}`", label.name)).collect();
         let (name, kind, labels) = (metric.scraped(), metric.kind.name(), labels.join(", "));

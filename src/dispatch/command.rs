@@ -1,7 +1,7 @@
 //! What the dispatcher wants done.
 
 use crate::model::{
-    AttemptRecord, DeadLetter, FailureRecord, GroupId, KeyHash, Monotonic, Sequence, SettledAs, Shard,
+    AttemptRecord, DeadLetter, Event, FailureRecord, GroupId, KeyHash, Monotonic, Sequence, SettledAs, Shard,
     StreamEnd, Token, UnixMillis,
 };
 
@@ -53,10 +53,14 @@ pub enum Command {
 pub struct Record {
     /// The group.
     pub group: GroupId,
+    /// The group's base generation when this was decided: after a seek it means nothing any more.
+    pub base_generation: u32,
     /// The update.
     pub sequence: Sequence,
     /// What changes.
     pub change: Change,
+    /// What happened, for the update's timeline; `None` where that was told before.
+    pub event: Option<Box<Event>>,
 }
 
 /// What changes.
@@ -110,4 +114,6 @@ pub struct Handout {
     pub first_delivered: UnixMillis,
     /// The newest failure.
     pub last_failure: Option<FailureRecord>,
+    /// Whether a replay asked for it.
+    pub replayed: bool,
 }

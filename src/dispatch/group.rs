@@ -35,6 +35,8 @@ pub struct GroupStart {
     pub settled: Vec<(u64, Box<[u64; 64]>)>,
     /// What is remembered of earlier deliveries.
     pub attempts: Vec<(Sequence, AttemptRecord)>,
+    /// Updates that it gets again though it is done with them, with the generations of their replays, ascending.
+    pub replays: Vec<(Head, u32)>,
     /// The newest durable sequence.
     pub tail: Sequence,
 }
@@ -200,7 +202,13 @@ impl Group {
     }
 
     pub(super) fn emit_record(&mut self, sequence: Sequence, change: Change) {
-        self.commands.push_back(Command::Record(Record { group: self.record.id, sequence, change }));
+        self.commands.push_back(Command::Record(Record {
+            group: self.record.id,
+            base_generation: self.record.base_generation,
+            sequence,
+            change,
+            event: None,
+        }));
     }
 
     /// Accepts that the group will be done with a held update, as soon as that is durable.

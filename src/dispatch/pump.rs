@@ -156,6 +156,7 @@ impl Group {
             deadline_unix: now.unix.plus(lease_ms),
             first_delivered: held.first_delivered,
             last_failure: held.state.as_ref().and_then(|state| state.history.last().cloned()),
+            replayed: false,
         })
     }
 }

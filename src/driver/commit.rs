@@ -73,16 +73,21 @@ impl<R: JournalReader> Core<R> {
         for update in updates {
             sequence = sequence.next();
             self.last_time = self.last_time.max(update.received);
-            let head = Head {
+            let mut head = Head {
                 sequence,
                 update_id: update.update_id,
                 key: update.key,
                 user: update.user,
                 topic: update.topic,
                 kind: update.kind,
+                chat_type: update.chat_type,
+                label: update.label,
+                claimed: false,
                 size: update.size,
                 received: self.last_time,
+                committed: now.unix.max(self.last_time),
             };
+            head.claimed = self.groups.claims(&head);
             batch.updates.push(StoredUpdate { head, payload: update.payload });
         }
         let plan = if ids.is_empty() { IdChanges::default() } else { self.ids.plan(now.unix, &ids) };
@@ -132,7 +137,7 @@ impl<R: JournalReader> Core<R> {
     }
 
     fn write_records(&self, records: &[Record], batch: &mut Batch) {
-        for Record { group, sequence, change } in records {
+        for Record { group, sequence, change, .. } in records {
             if self.groups.is_ephemeral(*group) {
                 continue;
             }
@@ -239,7 +244,14 @@ impl<R: JournalReader> Core<R> {
         self.groups.added(&record);
         let cursor = Sequence(record.start.0.saturating_sub(1));
         let tail = self.last_sequence;
-        self.dispatcher.add_group(GroupStart { record, cursor, settled: vec![], attempts: vec![], tail });
+        self.dispatcher.add_group(GroupStart {
+            record,
+            cursor,
+            settled: vec![],
+            attempts: vec![],
+            replays: vec![],
+            tail,
+        });
     }
 
     fn open_stream(
@@ -252,11 +264,13 @@ impl<R: JournalReader> Core<R> {
             answer(reply, Err(SubscribeError::Stopped));
             return;
         }
-        let Some((group, settings)) = self.groups.find(&subscription.group) else {
+        let Some(record) = self.groups.find(&subscription.group) else {
             // It was ephemeral, and its last stream has ended meanwhile: the next batch makes it anew.
             self.gathering.subscriptions.push((subscription, reply));
             return;
         };
+        let (group, settings, paused) = (record.id, record.settings, record.paused.is_some());
+        let filter = record.filter().cloned();
         let consumers = self.dispatcher.stats(group).map_or(0, |stats| stats.members);
         if consumers >= super::groups::MAX_CONSUMERS {
             let limit = super::groups::MAX_CONSUMERS;
@@ -277,6 +291,8 @@ impl<R: JournalReader> Core<R> {
             consumer_id,
             settings: subscription.settings,
             group_settings: settings,
+            filter,
+            paused,
             held,
         };
         let stream = self.streams.open(StreamId(stream.0), group, opened);

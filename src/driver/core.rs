@@ -6,10 +6,12 @@ use std::sync::{Arc, mpsc};
 use tokio::sync::watch;
 
 use super::commit::InFlight;
-use super::flights::Flights;
+use super::flights::{Flights, Start};
 use super::gathering::{Append, Gathering, Settling, answer, answer_leave};
 use super::groups::Groups;
-use super::handle::{AppendError, Input, IntakeState, LeaveError, PauseReason, SettleError, SubscribeError};
+use super::handle::{
+    AppendError, Input, IntakeState, LeaveError, PauseReason, SettleError, SubscribeError, WantedKinds,
+};
 use super::ids::IdMemory;
 use super::payload_cache::{Cached, PayloadCache};
 use super::settings::Settings;
@@ -64,6 +66,7 @@ pub(super) struct Core<R> {
     pub(super) next_probe: Monotonic,
     intake: watch::Sender<IntakeState>,
     pub(super) own_webhook: watch::Sender<Option<Box<str>>>,
+    pub(super) wanted: watch::Sender<WantedKinds>,
     stop_at: Option<Monotonic>,
     commands: Vec<Command>,
 }
@@ -77,6 +80,7 @@ impl<R: JournalReader> Core<R> {
         inputs: mpsc::Sender<Input>,
         intake: watch::Sender<IntakeState>,
         own_webhook: watch::Sender<Option<Box<str>>>,
+        wanted: watch::Sender<WantedKinds>,
     ) -> Self {
         let identity = Identity { journal: recovered.journal_id, boot: recovered.boot };
         let mut dispatcher = Dispatcher::new(identity, Jitter::new(settings.seed));
@@ -88,11 +92,13 @@ impl<R: JournalReader> Core<R> {
                 cursor: group.cursor,
                 settled: group.settled.into_iter().map(|block| (block.number, block.words)).collect(),
                 attempts: group.attempts,
+                replays: group.replays,
                 tail: recovered.last_sequence,
             });
         }
         own_webhook.send_replace(recovered.own_webhook);
-        let flights = tally.flights(recovered.journal_id, settings.spans.clone());
+        let start = Start { journal: recovered.journal_id, newest: recovered.last_sequence };
+        let flights = tally.flights(&start, settings.spans.clone());
         Self {
             reader,
             dispatcher,
@@ -116,6 +122,7 @@ impl<R: JournalReader> Core<R> {
             next_probe: Monotonic(0),
             intake,
             own_webhook,
+            wanted,
             stop_at: None,
             commands: Vec::new(),
         }
@@ -156,6 +163,7 @@ impl<R: JournalReader> Core<R> {
                 self.gathering.webhook = Some(url);
                 self.gathering.webhook_replies.push(reply);
             }
+            Input::Steer(_) => {}
             Input::Shutdown { grace_ms } => self.shut_down(now, grace_ms),
         }
     }

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 
 use super::handle::{SubscribeError, Subscription};
 use crate::dispatch::Dispatcher;
-use crate::model::{GroupId, GroupName, GroupRecord, GroupSettings, Now, Sequence};
+use crate::model::{GroupId, GroupName, GroupRecord, GroupSettings, Head, Now, Sequence};
 
 /// Groups of one bot: each costs memory for its window and work for every update.
 pub(super) const MAX_GROUPS: usize = 256;
@@ -27,8 +27,7 @@ pub(super) enum Created {
 
 #[derive(Debug)]
 struct Entry {
-    name: GroupName,
-    settings: GroupSettings,
+    record: GroupRecord,
     /// The cursor that is durable.
     written: Sequence,
 }
@@ -67,8 +66,7 @@ impl Groups {
 
     fn insert(&mut self, record: &GroupRecord, written: Sequence) {
         self.by_name.insert(record.name.clone(), record.id);
-        let entry = Entry { name: record.name.clone(), settings: record.settings, written };
-        self.entries.insert(record.id, entry);
+        self.entries.insert(record.id, Entry { record: record.clone(), written });
     }
 
     /// Makes the group that a subscription asks for, unless it exists.
@@ -92,12 +90,8 @@ impl Groups {
         let last = if subscription.ephemeral { &mut self.last_ephemeral } else { &mut self.last_durable };
         last.0 += 1;
         let record = GroupRecord {
-            id: *last,
-            name: name.clone(),
-            generation: 1,
-            start,
-            settings: self.settings,
-            created: now.unix,
+            filters: subscription.filter.clone().map(|filter| (start, Some(filter))).into_iter().collect(),
+            ..GroupRecord::new(*last, name.clone(), start, self.settings, now.unix)
         };
         // Others may ask for it before it is durable: they wait for the same commit.
         self.by_name.insert(name.clone(), record.id);
@@ -114,13 +108,17 @@ impl Groups {
         self.by_name.get(name).copied().filter(|id| self.entries.contains_key(id))
     }
 
-    pub(super) fn find(&self, name: &GroupName) -> Option<(GroupId, GroupSettings)> {
-        let id = self.id_of(name)?;
-        self.entries.get(&id).map(|entry| (id, entry.settings))
+    pub(super) fn find(&self, name: &GroupName) -> Option<&GroupRecord> {
+        self.entries.get(&self.id_of(name)?).map(|entry| &entry.record)
+    }
+
+    /// Whether the filter of some durable group claims an update that is being stored.
+    pub(super) fn claims(&self, head: &Head) -> bool {
+        self.entries.values().any(|entry| !self.is_ephemeral(entry.record.id) && entry.record.claims(head))
     }
 
     pub(super) fn name(&self, id: GroupId) -> Option<&GroupName> {
-        self.entries.get(&id).map(|entry| &entry.name)
+        self.entries.get(&id).map(|entry| &entry.record.name)
     }
 
     pub(super) fn is_ephemeral(&self, id: GroupId) -> bool {
@@ -136,11 +134,11 @@ impl Groups {
         self.entries
             .iter()
             .filter(|(id, _)| !self.is_ephemeral(**id))
-            .map(|(&id, entry)| (id, entry.settings.max_unsettled_age_ms))
+            .map(|(&id, entry)| (id, entry.record.settings.max_unsettled_age_ms))
     }
 
     pub(super) fn all(&self) -> impl Iterator<Item = (GroupId, &GroupName)> {
-        self.entries.iter().map(|(&id, entry)| (id, &entry.name))
+        self.entries.iter().map(|(&id, entry)| (id, &entry.record.name))
     }
 
     /// The cursors of durable groups that have moved since they were last written.

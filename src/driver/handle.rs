@@ -4,11 +4,12 @@ use std::sync::{Arc, mpsc};
 
 use tokio::sync::{mpsc::UnboundedReceiver, mpsc::UnboundedSender, oneshot, watch};
 
+use super::steering::Steer;
 use crate::model::{
-    ConsumerSettings, GroupName, KeyHash, Opened, Payload, Quarantined, SettledResult, Settlement, Start,
-    StreamEvent, Token, UnixMillis,
+    ConsumerSettings, Filter, GroupName, KeyHash, Label, Opened, Payload, Quarantined, SettledResult,
+    Settlement, Start, StreamEvent, Token, UnixMillis,
 };
-use crate::update::KindCode;
+use crate::update::{ChatType, KindCode};
 
 /// A driver's mailbox; cheap to clone. All calls answer [`Stopped`](AppendError::Stopped) once the driver has ended.
 #[derive(Clone, Debug)]
@@ -17,6 +18,16 @@ pub struct BotHandle {
     inputs: mpsc::Sender<Input>,
     intake: watch::Receiver<IntakeState>,
     own_webhook: watch::Receiver<Option<Box<str>>>,
+    wanted: watch::Receiver<WantedKinds>,
+}
+
+/// The kinds of updates that the durable groups of a bot want.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct WantedKinds {
+    /// Whether some group wants all that Telegram sends unasked; so also while there is no group.
+    pub default_kinds: bool,
+    /// Kinds that filters name, ascending.
+    pub named: Vec<KindCode>,
 }
 
 /// Where the answer to an input goes. Settling and appending are answered when the commit is durable.
@@ -78,6 +89,8 @@ pub enum Input {
         /// After the commit.
         reply: Reply<Result<(), AppendError>>,
     },
+    /// Look into it, or steer it.
+    Steer(Steer),
     /// Take no more updates, tell all streams to drain, and end when nothing is outstanding or `deadline` is over.
     Shutdown {
         /// Milliseconds from now.
@@ -98,6 +111,10 @@ pub struct NewUpdate {
     pub topic: KeyHash,
     /// Its kind.
     pub kind: KindCode,
+    /// See [`crate::model::Head::chat_type`].
+    pub chat_type: Option<ChatType>,
+    /// See [`crate::model::Head::label`].
+    pub label: Label,
     /// Bytes of its JSON.
     pub size: u32,
     /// When it was received.
@@ -168,6 +185,8 @@ pub struct Subscription {
     pub settings: ConsumerSettings,
     /// Where a new group begins.
     pub start: Start,
+    /// The filter of a new group, which an existing one must have, too; `None` for whatever there is.
+    pub filter: Option<Filter>,
     /// Tokens of an earlier stream that are still being worked on.
     pub held_tokens: Vec<Token>,
     /// Whether a new group lives only as long as its streams, and holds back nothing.
@@ -194,6 +213,17 @@ pub enum SubscribeError {
         /// Whether the existing one is durable.
         durable: bool,
     },
+    /// The group exists with another filter.
+    #[error("group `{group}` has another filter: {difference}")]
+    OtherFilter {
+        /// The group.
+        group: GroupName,
+        /// How they differ.
+        difference: String,
+    },
+    /// The group was deleted, and only an operator may make it anew.
+    #[error("group `{0}` was deleted; create it again with `switchboard groups create {0}` or CreateGroup")]
+    Deleted(GroupName),
     /// The bot has as many groups as it may.
     #[error("the bot has {limit} groups already, the most there can be")]
     TooManyGroups {
@@ -282,8 +312,9 @@ impl BotHandle {
         inputs: mpsc::Sender<Input>,
         intake: watch::Receiver<IntakeState>,
         own_webhook: watch::Receiver<Option<Box<str>>>,
+        wanted: watch::Receiver<WantedKinds>,
     ) -> Self {
-        Self { bot: bot.into(), inputs, intake, own_webhook }
+        Self { bot: bot.into(), inputs, intake, own_webhook, wanted }
     }
 
     /// The bot's name.
@@ -354,6 +385,12 @@ impl BotHandle {
         self.own_webhook.borrow().clone()
     }
 
+    /// The kinds that the groups want, and their changes.
+    #[must_use]
+    pub fn wanted(&self) -> watch::Receiver<WantedKinds> {
+        self.wanted.clone()
+    }
+
     /// Whether updates are taken, and its changes.
     #[must_use]
     pub fn intake(&self) -> watch::Receiver<IntakeState> {
@@ -372,7 +409,7 @@ impl BotHandle {
         let _ = self.inputs.send(Input::Shutdown { grace_ms });
     }
 
-    async fn ask<T>(&self, input: impl FnOnce(Reply<T>) -> Input) -> Option<T> {
+    pub(super) async fn ask<T>(&self, input: impl FnOnce(Reply<T>) -> Input) -> Option<T> {
         let (reply, answer) = oneshot::channel();
         self.inputs.send(input(reply)).ok()?;
         answer.await.ok()

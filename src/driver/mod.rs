@@ -13,6 +13,7 @@ mod payload_cache;
 mod run;
 mod settings;
 mod spans;
+mod steering;
 mod streams;
 mod tally;
 #[cfg(test)]
@@ -21,7 +22,8 @@ mod trim;
 
 pub use handle::{
     AppendError, Appended, BotHandle, ConsumerStream, Input, IntakeState, LeaveError, NewUpdate, PauseReason,
-    Reply, SettleError, SubscribeError, Subscription,
+    Reply, SettleError, SubscribeError, Subscription, WantedKinds,
 };
 pub use run::{Failure, Running, StartError, start};
 pub use settings::Settings;
+pub use steering::{GroupChange, NewGroup, Steer, SteerError};

@@ -9,7 +9,7 @@ use tokio::sync::{oneshot, watch};
 
 use super::clock::{Clock, stalled_ms, stopwatch};
 use super::core::{Core, Work};
-use super::handle::{BotHandle, Input, IntakeState};
+use super::handle::{BotHandle, Input, IntakeState, WantedKinds};
 use super::settings::Settings;
 use super::tally::Tally;
 use crate::journal::{CommitError, Journal, JournalReader, ReadError, Recovered, Usage};
@@ -96,9 +96,10 @@ pub fn start<J: Journal>(
     let (sender, inputs) = mpsc::channel();
     let (intake, intake_seen) = watch::channel(IntakeState::Open);
     let (own_webhook, own_webhook_seen) = watch::channel(None);
-    let handle = BotHandle::new(bot, sender.clone(), intake_seen, own_webhook_seen);
+    let (wanted, wanted_seen) = watch::channel(WantedKinds::default());
+    let handle = BotHandle::new(bot, sender.clone(), intake_seen, own_webhook_seen, wanted_seen);
     let tally = Tally::new(metrics, bot);
-    let core = Core::new(reader, recovered, settings, tally, sender.clone(), intake, own_webhook);
+    let core = Core::new(reader, recovered, settings, tally, sender.clone(), intake, own_webhook, wanted);
 
     let (work, to_do) = mpsc::channel();
     let (done, results) = mpsc::channel();
@@ -120,13 +121,8 @@ fn declare(settings: &Settings, recovered: &Recovered, now: Now) -> Batch {
     let exists = |name: &GroupName| recovered.groups.iter().any(|group| group.record.name == *name);
     let start = if recovered.groups.is_empty() { Sequence(1) } else { recovered.last_sequence.next() };
     let missing: BTreeSet<_> = settings.groups.iter().filter(|name| !exists(name)).collect();
-    let records = (recovered.last_group.0 + 1..).zip(missing).map(|(number, name)| GroupRecord {
-        id: GroupId(number),
-        name: name.clone(),
-        generation: 1,
-        start,
-        settings: settings.group,
-        created: now.unix,
+    let records = (recovered.last_group.0 + 1..).zip(missing).map(|(number, name)| {
+        GroupRecord::new(GroupId(number), name.clone(), start, settings.group, now.unix)
     });
     Batch { groups: records.collect(), ..Batch::default() }
 }

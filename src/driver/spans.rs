@@ -3,10 +3,10 @@
 use std::sync::Arc;
 
 use super::tally::{ended_label, settled_label};
-use crate::dispatch::Ended;
+use crate::dispatch::Change;
 use crate::model::{
-    Head, Now, Sequence, SettledAs, Token, TraceContext, UnixMillis, delivery_span_id, receive_span_id,
-    trace_id,
+    FailureKind, Head, Now, Sequence, SettledAs, Token, TraceContext, UnixMillis, delivery_span_id,
+    receive_span_id, trace_id,
 };
 use crate::observe::spans::{Delivery, Operation, Recorder, Span};
 use crate::wire::Envelope;
@@ -33,15 +33,11 @@ pub(super) struct Traced {
     out_since: Option<UnixMillis>,
 }
 
-/// What happened to an update that was delivered.
-#[derive(Clone, Copy, Debug)]
-pub(super) enum End {
-    /// The delivery ended, and there will be another.
-    Ended(Ended),
-    /// The group is done with it.
-    Settled(SettledAs),
-    /// The gateway stops; whoever has it may go on.
-    Stopped,
+/// What happened to an update that was delivered: how its delivery ended, and the group was done with it, if it was.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct End {
+    pub(super) outcome: &'static str,
+    pub(super) settled: Option<&'static str>,
 }
 
 impl Traced {
@@ -100,9 +96,8 @@ impl Spans {
             group: Arc::clone(group),
             consumer: Arc::clone(&traced.consumer),
             attempt: traced.attempt,
-            outcome: end.word(),
-            failed: end.failed(),
-            settled: end.settles(),
+            outcome: end.outcome,
+            settled: end.settled,
         };
         let TraceContext { trace_id, span_id, .. } = traced.context;
         let (operation, span_id, parent_id, since) = match traced.out_since.take() {
@@ -110,7 +105,7 @@ impl Spans {
                 (Operation::Deliver(delivery), span_id, receive_span_id(self.journal, sequence), since)
             }
             // Late, or by nobody's word: a moment under the last delivery, with an id that hangs on that one's.
-            None if end.settles() => {
+            None if end.settled.is_some() => {
                 (Operation::Settle(delivery), settle_span_id(span_id), span_id, now.unix)
             }
             None => return,
@@ -136,25 +131,27 @@ impl Spans {
 }
 
 impl End {
-    /// In the words of the metrics.
-    fn word(self) -> &'static str {
-        match self {
-            Self::Ended(how) => ended_label(how),
-            Self::Settled(how) => settled_label(how),
-            Self::Stopped => "unsettled",
-        }
-    }
+    /// The gateway stops; whoever has the delivery may go on.
+    pub(super) const STOPPED: Self = Self { outcome: "unsettled", settled: None };
+    /// The group was sought: the delivery counts no longer.
+    pub(super) const SOUGHT: Self = Self { outcome: "revoked", settled: None };
 
-    fn failed(self) -> bool {
-        match self {
-            Self::Ended(how) => how != Ended::Released,
-            Self::Settled(how) => how != SettledAs::Acked,
-            Self::Stopped => false,
+    pub(super) fn of(change: &Change) -> Self {
+        match change {
+            Change::Ended { how, .. } => Self { outcome: ended_label(*how), settled: None },
+            Change::Settled { how, dead } => {
+                let failure = dead.as_ref().and_then(|dead| dead.attempts.history.last());
+                let outcome = match (how, failure.map(|failure| failure.kind)) {
+                    (SettledAs::Acked, _) => "acked",
+                    (_, Some(FailureKind::Nacked)) => "nacked",
+                    (_, Some(FailureKind::Expired)) => "expired",
+                    (_, Some(FailureKind::Lost)) => "lost",
+                    (SettledAs::Rejected, _) | (_, Some(FailureKind::Rejected)) => "rejected",
+                    (SettledAs::DeadLettered | SettledAs::Expired | SettledAs::Purged, None) => "revoked",
+                };
+                Self { outcome, settled: Some(settled_label(*how)) }
+            }
         }
-    }
-
-    fn settles(self) -> bool {
-        matches!(self, Self::Settled(_))
     }
 }
 

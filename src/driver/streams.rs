@@ -130,7 +130,7 @@ impl Streams {
                 shard: handout.key.shard(),
                 first_delivered: handout.first_delivered,
                 last_failure: handout.last_failure,
-                replayed: false,
+                replayed: handout.replayed,
                 trace: trace(&handout.token),
             })
         };

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::flights::Flights;
+use super::flights::{Flights, Start};
 use super::groups::Groups;
 use super::handle::{Appended, PauseReason};
 use crate::dispatch::{Change, Dispatcher, Ended, Handout, Record};
@@ -25,8 +25,8 @@ impl Tally {
     }
 
     /// What follows the updates from their delivery on, with the same metrics.
-    pub(super) fn flights(&self, journal: u64, recorder: Option<Recorder>) -> Flights {
-        Flights::new(self.metrics.clone(), self.bot(), journal, recorder)
+    pub(super) fn flights(&self, start: &Start, recorder: Option<Recorder>) -> Flights {
+        Flights::new(self.metrics.clone(), self.bot(), start, recorder)
     }
 
     pub(super) fn bot(&self) -> &str {

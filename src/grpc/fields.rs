@@ -14,7 +14,7 @@ use crate::model::{
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("`{field}` {problem}")]
 pub(super) struct InvalidField {
-    pub(super) field: &'static str,
+    pub(super) field: Cow<'static, str>,
     pub(super) problem: Cow<'static, str>,
 }
 
@@ -29,8 +29,11 @@ const MAX_TOKENS: usize = 1_000;
 /// The longest a handler may put an update off.
 const MAX_NACK_DELAY_MS: u64 = 3_600_000;
 
-fn invalid(field: &'static str, problem: impl Into<Cow<'static, str>>) -> InvalidField {
-    InvalidField { field, problem: problem.into() }
+pub(super) fn invalid(
+    field: impl Into<Cow<'static, str>>,
+    problem: impl Into<Cow<'static, str>>,
+) -> InvalidField {
+    InvalidField { field: field.into(), problem: problem.into() }
 }
 
 pub(super) fn group(text: &str) -> Result<GroupName, InvalidField> {

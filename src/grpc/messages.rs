@@ -3,6 +3,7 @@
 use prost_types::{Duration, Timestamp};
 use tonic::Status;
 
+use super::filters;
 use super::proto::server::subscribe_response::Event;
 use super::proto::server::{self as pb, SubscribeResponse};
 use crate::model::{self, FailureRecord, Opened, Shard, Token, UnixMillis};
@@ -35,8 +36,8 @@ pub(super) fn opened(bot: &str, opened: &Opened) -> SubscribeResponse {
         max_failures: saturating_i32(opened.group_settings.max_failures),
         min_failure_span: Some(duration(opened.group_settings.min_failure_span_ms)),
         held_tokens: opened.held.iter().map(Token::encode).collect(),
-        filter: None,
-        paused: false,
+        filter: opened.filter.as_ref().map(filters::message),
+        paused: opened.paused,
     }))
 }
 

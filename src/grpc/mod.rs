@@ -9,6 +9,7 @@ mod bots;
 mod consumer;
 mod delivery;
 mod fields;
+mod filters;
 mod incoming;
 mod messages;
 pub mod proto;

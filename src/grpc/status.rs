@@ -2,6 +2,7 @@
 //!
 //! Every one carries `google.rpc.ErrorInfo`; a wrong field also `BadRequest`, and what may work later `RetryInfo`.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 use std::fmt::Display;
 use std::time::Duration;
@@ -34,7 +35,7 @@ struct Refusal {
     message: String,
     reason: &'static str,
     metadata: HashMap<String, String>,
-    field: Option<&'static str>,
+    field: Option<Cow<'static, str>>,
     retry: Option<Duration>,
 }
 
@@ -49,8 +50,8 @@ impl Refusal {
         self
     }
 
-    fn at_field(mut self, field: &'static str) -> Self {
-        self.field = Some(field);
+    fn at_field(mut self, field: impl Into<Cow<'static, str>>) -> Self {
+        self.field = Some(field.into());
         self
     }
 
@@ -74,7 +75,7 @@ impl Refusal {
 impl From<InvalidField> for Status {
     fn from(error: InvalidField) -> Self {
         refuse(Code::InvalidArgument, "INVALID_FIELD", &error)
-            .at_field(error.field)
+            .at_field(error.field.clone())
             .with("field", error.field)
             .into_status()
     }
@@ -120,6 +121,14 @@ impl From<SubscribeError> for Status {
                 refuse(Code::FailedPrecondition, "OTHER_DURABILITY", &error)
                     .with("group", group)
                     .with("durable", durable)
+            }
+            SubscribeError::OtherFilter { group, .. } => {
+                refuse(Code::FailedPrecondition, "OTHER_FILTER", &error)
+                    .with("group", group)
+                    .at_field("filter")
+            }
+            SubscribeError::Deleted(group) => {
+                refuse(Code::FailedPrecondition, "GROUP_DELETED", &error).with("group", group)
             }
             SubscribeError::TooManyGroups { limit } => {
                 refuse(Code::ResourceExhausted, "TOO_MANY_GROUPS", &error)

@@ -5,6 +5,7 @@ use tonic::Status;
 use super::bots::Bots;
 use super::consumer::ConsumerBody;
 use super::fields::{self, InvalidField};
+use super::filters;
 use super::proto::server::SubscribeRequest;
 use super::streams::Streams;
 use crate::driver::Subscription;
@@ -30,6 +31,10 @@ fn subscription(request: SubscribeRequest) -> Result<Subscription, InvalidField>
             request.lease_duration,
         )?,
         start: fields::start(request.start)?,
+        filter: match &request.filter {
+            Some(filter) => filters::parse("filter", filter)?,
+            None => None,
+        },
         held_tokens: fields::held_tokens(&request.held_tokens)?,
         ephemeral: request.ephemeral,
     })

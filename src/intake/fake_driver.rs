@@ -6,7 +6,9 @@ use std::sync::{Arc, Mutex, MutexGuard, mpsc};
 use tokio::sync::watch;
 
 use super::Intake;
-use crate::driver::{AppendError, Appended, BotHandle, Input, IntakeState, NewUpdate, PauseReason};
+use crate::driver::{
+    AppendError, Appended, BotHandle, Input, IntakeState, NewUpdate, PauseReason, WantedKinds,
+};
 use crate::model::{Quarantined, UnixMillis};
 use crate::observe::metrics::Metrics;
 
@@ -35,7 +37,13 @@ impl FakeDriver {
         let (inputs, received) = mpsc::channel();
         let state = Arc::new(watch::Sender::new(IntakeState::Open));
         let own_webhook = Arc::new(watch::Sender::new(None));
-        let handle = BotHandle::new("default", inputs, state.subscribe(), own_webhook.subscribe());
+        let handle = BotHandle::new(
+            "default",
+            inputs,
+            state.subscribe(),
+            own_webhook.subscribe(),
+            watch::Sender::new(WantedKinds::default()).subscribe(),
+        );
         let stored = Arc::new(Mutex::new(Stored::default()));
         let (changes, changed) = watch::channel(0);
         let driver =

@@ -104,15 +104,11 @@ impl<P: Place> Subject<P> {
         }
 
         for (group, state) in &self.model.groups {
-            let all: Vec<_> = state
-                .dead
-                .iter()
-                .map(|(at, (letter, payload))| (*at, letter.clone(), payload.clone()))
-                .collect();
+            let all: Vec<_> = state.dead.values().cloned().collect();
             assert_eq!(reader.dead_letters(*group, Sequence(0), usize::MAX).unwrap(), all);
-            if let Some((first, ..)) = all.first() {
+            if let Some(first) = all.first() {
                 let second: Vec<_> = all.iter().skip(1).take(1).cloned().collect();
-                assert_eq!(reader.dead_letters(*group, *first, 1).unwrap(), second);
+                assert_eq!(reader.dead_letters(*group, first.head.sequence.next(), 1).unwrap(), second);
             }
         }
     }

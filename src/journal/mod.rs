@@ -8,7 +8,8 @@ mod contract;
 pub mod lmdb;
 
 use crate::model::{
-    AttemptRecord, Batch, DeadLetter, GroupId, GroupRecord, Head, IdRange, Payload, Sequence, UnixMillis,
+    AttemptRecord, Batch, Event, GroupId, GroupName, GroupRecord, Head, IdRange, Payload, Quarantined,
+    Sequence, StoredDeadLetter, UnixMillis,
 };
 
 /// The writer.
@@ -41,6 +42,12 @@ pub trait JournalReader: Clone + Send + Sync + 'static {
     /// [`ReadError`].
     fn heads(&self, from: Sequence, limit: usize) -> Result<Vec<Head>, ReadError>;
 
+    /// Up to `limit` heads from `from` on downwards, descending.
+    ///
+    /// # Errors
+    /// [`ReadError`].
+    fn heads_back(&self, from: Sequence, limit: usize) -> Result<Vec<Head>, ReadError>;
+
     /// The payloads of these updates, in the order asked for; `None` where one is trimmed or never was.
     ///
     /// # Errors
@@ -60,22 +67,73 @@ pub trait JournalReader: Clone + Send + Sync + 'static {
     /// [`ReadError`].
     fn recover(&self) -> Result<Recovered, ReadError>;
 
-    /// Up to `limit` dead letters of a group after `after`, ascending, with their payloads.
+    /// Up to `limit` dead letters of a group from `from` on, ascending.
     ///
     /// # Errors
     /// [`ReadError`].
     fn dead_letters(
         &self,
         group: GroupId,
-        after: Sequence,
+        from: Sequence,
         limit: usize,
-    ) -> Result<Vec<(Sequence, DeadLetter, Payload)>, ReadError>;
+    ) -> Result<Vec<StoredDeadLetter>, ReadError>;
+
+    /// Up to `limit` dead letters of a group from `from` on downwards, descending.
+    ///
+    /// # Errors
+    /// [`ReadError`].
+    fn dead_letters_back(
+        &self,
+        group: GroupId,
+        from: Sequence,
+        limit: usize,
+    ) -> Result<Vec<StoredDeadLetter>, ReadError>;
+
+    /// What happened to an update, by group, in the order of time.
+    ///
+    /// # Errors
+    /// [`ReadError`].
+    fn events(&self, sequence: Sequence) -> Result<Vec<(GroupId, Event)>, ReadError>;
+
+    /// Up to `limit` quarantined elements with their numbers, from number `from` on downwards, descending.
+    ///
+    /// # Errors
+    /// [`ReadError`].
+    fn quarantined_back(&self, from: u64, limit: usize) -> Result<Vec<(u64, Quarantined)>, ReadError>;
+
+    /// How much there is of everything; takes no scan.
+    ///
+    /// # Errors
+    /// [`ReadError`].
+    fn counts(&self) -> Result<Counts, ReadError>;
 
     /// Writes a consistent, compact copy of the whole journal to `path`, which must not exist.
     ///
     /// # Errors
     /// [`ReadError`].
     fn copy_to(&self, path: &std::path::Path) -> Result<(), ReadError>;
+}
+
+/// How much there is of everything.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Counts {
+    /// Updates.
+    pub updates: u64,
+    /// The oldest update, and when it was received.
+    pub first: Option<(Sequence, UnixMillis)>,
+    /// The dead letters of each group that has some.
+    pub dead_letters: Vec<(GroupId, DeadLetterCount)>,
+    /// Quarantined elements.
+    pub quarantined: u64,
+}
+
+/// How many dead letters there are.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct DeadLetterCount {
+    /// How many.
+    pub count: u64,
+    /// Bytes of their JSON.
+    pub bytes: u64,
 }
 
 /// How full a journal is.
@@ -165,6 +223,8 @@ pub struct Recovered {
     pub last_group: GroupId,
     /// The groups.
     pub groups: Vec<RecoveredGroup>,
+    /// Names of deleted groups.
+    pub deleted: Vec<GroupName>,
     /// The remembered update ids.
     pub ids: Vec<IdRange>,
     /// The webhook URL that this gateway had set at Telegram.
@@ -184,6 +244,8 @@ pub struct RecoveredGroup {
     pub settled: Vec<SettledBlock>,
     /// What is remembered of deliveries of unsettled updates, ascending.
     pub attempts: Vec<(Sequence, AttemptRecord)>,
+    /// Updates that it gets again though it is done with them, with the generations of their replays, ascending.
+    pub replays: Vec<(Head, u32)>,
 }
 
 /// Which of the 4,096 sequences from `number * 4096` on are settled: bit `i % 64` of word `i / 64`.

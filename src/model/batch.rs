@@ -3,6 +3,7 @@
 use bytes::Bytes;
 
 use super::attempt::AttemptRecord;
+use super::event::Event;
 use super::group::{GroupId, GroupRecord};
 use super::head::{Head, Payload, Sequence};
 use super::time::UnixMillis;
@@ -12,8 +13,11 @@ use super::time::UnixMillis;
 pub struct Batch {
     /// Groups that are new or changed.
     pub groups: Vec<GroupRecord>,
-    /// Groups that go, with all that is kept about them.
+    /// Groups that go, with all that is kept about them. Their names are remembered until a group has them again.
     pub deleted_groups: Vec<GroupId>,
+    /// Groups whose progress starts anew: everything up to the sequence counts as settled, nothing above does, and
+    /// nothing is remembered of deliveries and replays. Their dead letters stay.
+    pub sought: Vec<(GroupId, Sequence)>,
     /// New updates, their sequences ascending and above all stored ones.
     pub updates: Vec<StoredUpdate>,
     /// The remembered update ids as ranges, those that this batch changed: a range replaces the one with the same
@@ -25,14 +29,26 @@ pub struct Batch {
     pub quarantined: Vec<Quarantined>,
     /// Deliveries that ended without settling their update: the state that it is in now.
     pub attempts: Vec<(GroupId, Sequence, AttemptRecord)>,
-    /// Updates that a group is done with. Removes their attempt records.
+    /// Updates that a group is done with. Removes their attempt records and their replays.
     pub settled: Vec<(GroupId, Sequence, SettledAs)>,
     /// Dead letters, with a copy of the payload taken by the journal; they are also in `settled`.
     pub dead_letters: Vec<(GroupId, Sequence, DeadLetter)>,
+    /// What happened to updates, for their timelines.
+    pub events: Vec<(GroupId, Sequence, Event)>,
+    /// Updates that a group gets again though it is done with them, with the generation of that replay. One that was
+    /// trimmed is put back from the group's dead letter.
+    pub replays: Vec<(GroupId, Sequence, u32)>,
+    /// Dead letters that are removed.
+    pub removed_dead_letters: Vec<(GroupId, Sequence)>,
     /// Everything at or below the sequence is settled for the group: settled positions there may be forgotten.
     pub cursors: Vec<(GroupId, Sequence)>,
-    /// Updates whose payload and head are removed.
+    /// Updates whose payload, head and events are removed.
     pub trimmed: Vec<Sequence>,
+    /// Updates of which nothing is left: as `trimmed`, and settled for every group, their attempt records, replays and
+    /// dead letters removed.
+    pub purged: Vec<Sequence>,
+    /// Quarantined elements up to this number are removed. 0 removes none.
+    pub forget_quarantined_to: u64,
     /// The webhook URL that this gateway has set at Telegram; empty for none. `None` leaves it as it is.
     pub own_webhook: Option<Box<str>>,
 }
@@ -73,6 +89,17 @@ pub enum SettledAs {
     Expired,
     /// An operator removed it.
     Purged,
+}
+
+/// A dead letter with the update that it keeps.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StoredDeadLetter {
+    /// The update's routing part.
+    pub head: Head,
+    /// Why and when.
+    pub letter: DeadLetter,
+    /// The update's content.
+    pub payload: Payload,
 }
 
 /// Why and when an update became a dead letter.

@@ -1,7 +1,9 @@
 //! Groups: their names, their settings, and the shards that their consumers share.
 
-use super::head::{KeyHash, Sequence};
+use super::filter::Filter;
+use super::head::{Head, KeyHash, Sequence};
 use super::time::UnixMillis;
+use crate::update::KindCode;
 
 /// How many shards a group has. Part of the stored format and of the API; never changes.
 pub const SHARDS: u16 = 1024;
@@ -139,6 +141,33 @@ pub enum Start {
     Time(UnixMillis),
 }
 
+/// What a group's order is kept by.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Ordering {
+    /// The chat, else the user, else the poll or connection id.
+    #[default]
+    Chat,
+    /// The user, else as for `Chat`.
+    User,
+    /// The topic inside the chat, else as for `Chat`.
+    Topic,
+    /// Nothing: every update is its own key.
+    None,
+}
+
+impl Ordering {
+    /// The ordering key of an update.
+    #[must_use]
+    pub fn key_of(self, head: &Head) -> KeyHash {
+        match self {
+            Self::Chat => head.key,
+            Self::User => head.user,
+            Self::Topic => head.topic,
+            Self::None => KeyHash::of_sequence(head.sequence),
+        }
+    }
+}
+
 /// A group as the journal keeps it. Its progress is kept apart.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct GroupRecord {
@@ -146,14 +175,85 @@ pub struct GroupRecord {
     pub id: GroupId,
     /// Its name.
     pub name: GroupName,
-    /// Raised by create, seek and replay; tokens of an older one are superseded.
+    /// The number of its last create, seek or replay; raised by each.
     pub generation: u32,
+    /// The generation of its create or last seek: that of all tokens but those of replayed updates. Tokens of an older
+    /// one are superseded.
+    pub base_generation: u32,
     /// The first sequence that is its business.
     pub start: Sequence,
     /// How it treats its updates.
     pub settings: GroupSettings,
+    /// By kind: an update older than so many milliseconds is not delivered but expires. Ascending by kind.
+    pub max_ages: Vec<(KindCode, u64)>,
     /// When it was created.
     pub created: UnixMillis,
+    /// What its order is kept by. Never changes.
+    pub ordering: Ordering,
+    /// Whether it gets only what no other group's filter claimed. Never changes.
+    pub fallback: bool,
+    /// Its filters with the sequences from which on each holds, ascending; before the first, and where it is `None`,
+    /// everything matches. The last one is the current filter.
+    pub filters: Vec<(Sequence, Option<Filter>)>,
+    /// Since when it is paused.
+    pub paused: Option<UnixMillis>,
+}
+
+impl GroupRecord {
+    /// A group that gets everything, by chat.
+    #[must_use]
+    pub fn new(
+        id: GroupId,
+        name: GroupName,
+        start: Sequence,
+        settings: GroupSettings,
+        created: UnixMillis,
+    ) -> Self {
+        Self {
+            id,
+            name,
+            generation: 1,
+            base_generation: 1,
+            start,
+            settings,
+            max_ages: Vec::new(),
+            created,
+            ordering: Ordering::Chat,
+            fallback: false,
+            filters: Vec::new(),
+            paused: None,
+        }
+    }
+
+    /// The filter that holds for new updates.
+    #[must_use]
+    pub fn filter(&self) -> Option<&Filter> {
+        self.filters.last()?.1.as_ref()
+    }
+
+    /// Whether an update is this group's business: not before its start, matched by the filter that held when it came,
+    /// and, for a fallback group, claimed by nobody else.
+    #[must_use]
+    pub fn matches(&self, head: &Head) -> bool {
+        if head.sequence < self.start || self.fallback && head.claimed {
+            return false;
+        }
+        let held = self.filters.iter().rev().find(|(from, _)| *from <= head.sequence);
+        held.and_then(|(_, filter)| filter.as_ref()).is_none_or(|filter| filter.matches(head))
+    }
+
+    /// Whether its filter claims an update that is being stored, so that fallback groups do not get it.
+    #[must_use]
+    pub fn claims(&self, head: &Head) -> bool {
+        !self.fallback && self.filter().is_some_and(|filter| filter.matches(head))
+    }
+
+    /// When an update is too old to be delivered; never, for most kinds.
+    #[must_use]
+    pub fn expires(&self, head: &Head) -> Option<UnixMillis> {
+        let (_, max_age) = self.max_ages.iter().find(|(kind, _)| *kind == head.kind)?;
+        Some(head.received.plus(*max_age))
+    }
 }
 
 #[cfg(test)]

@@ -4,7 +4,7 @@ use bytes::Bytes;
 
 use super::group::Shard;
 use super::time::UnixMillis;
-use crate::update::KindCode;
+use crate::update::{ChatType, KindCode};
 
 /// An update's position in its bot's journal: starts at 1, increases, with gaps only where the journal recorded one.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -29,6 +29,24 @@ impl KeyHash {
         Self(xxhash_rust::xxh3::xxh3_64(key.as_bytes()))
     }
 
+    /// The hash of a chat's key.
+    #[must_use]
+    pub fn of_chat(id: i64) -> Self {
+        Self::of(&format!("chat:{id}"))
+    }
+
+    /// The hash of a user's key.
+    #[must_use]
+    pub fn of_user(id: i64) -> Self {
+        Self::of(&format!("user:{id}"))
+    }
+
+    /// The key of an update that is ordered with no other.
+    #[must_use]
+    pub fn of_sequence(sequence: Sequence) -> Self {
+        Self(xxhash_rust::xxh3::xxh3_64(&sequence.0.to_be_bytes()))
+    }
+
     /// The key's shard.
     #[must_use]
     pub fn shard(self) -> Shard {
@@ -51,10 +69,66 @@ pub struct Head {
     pub topic: KeyHash,
     /// Its kind; unknown kinds share one code, their names are in the payload.
     pub kind: KindCode,
+    /// The type of its chat.
+    pub chat_type: Option<ChatType>,
+    /// Its command or callback data, for filters.
+    pub label: Label,
+    /// Whether the filter of a group matched it when it was stored: then it is none of a fallback group's business.
+    pub claimed: bool,
     /// Bytes of its JSON.
     pub size: u32,
-    /// When it was received.
+    /// When it was received. Never before that of an earlier one.
     pub received: UnixMillis,
+    /// When the commit began that made it durable.
+    pub committed: UnixMillis,
+}
+
+/// The longest label: Telegram's limit for callback data.
+pub const MAX_LABEL_BYTES: usize = 64;
+
+/// A message's command (`start`, `start@some_bot`, in lower case), or a callback query's data; else empty.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct Label {
+    length: u8,
+    /// UTF-8 up to `length`, zeros behind.
+    bytes: [u8; MAX_LABEL_BYTES],
+}
+
+impl Label {
+    /// None.
+    pub const EMPTY: Self = Self { length: 0, bytes: [0; MAX_LABEL_BYTES] };
+
+    /// The text, cut to [`MAX_LABEL_BYTES`] at a character.
+    #[must_use]
+    pub fn new(text: &str) -> Self {
+        let length = text.floor_char_boundary(MAX_LABEL_BYTES);
+        let mut bytes = [0; MAX_LABEL_BYTES];
+        for (to, from) in bytes.iter_mut().zip(text.bytes().take(length)) {
+            *to = from;
+        }
+        // At most 64.
+        Self { length: length as u8, bytes }
+    }
+
+    /// Its text.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        let text = self.bytes.get(..usize::from(self.length)).unwrap_or_default();
+        // Made of a text, cut at a character.
+        std::str::from_utf8(text).unwrap_or_default()
+    }
+}
+
+impl Default for Label {
+    fn default() -> Self {
+        Self::EMPTY
+    }
+}
+
+impl std::fmt::Debug for Label {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        std::fmt::Debug::fmt(self.as_str(), f)
+    }
 }
 
 /// An update's content as stored: the routing key's text and the wire `Update` message, encoded once at intake.

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use super::attempt::FailureRecord;
+use super::filter::Filter;
 use super::group::{GroupName, GroupSettings, Shard};
 use super::head::{Payload, Sequence};
 use super::time::UnixMillis;
@@ -44,6 +45,10 @@ pub struct Opened {
     pub settings: ConsumerSettings,
     /// The group's.
     pub group_settings: GroupSettings,
+    /// The group's filter; `None` if it gets everything.
+    pub filter: Option<Filter>,
+    /// Whether the group is paused.
+    pub paused: bool,
     /// The named tokens that are leased to it again.
     pub held: Vec<Token>,
 }

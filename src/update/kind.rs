@@ -62,6 +62,40 @@ impl KindCode {
     /// `removed_chat_boost`.
     pub const REMOVED_CHAT_BOOST: Self = Self(24);
 
+    /// `chat_member`.
+    pub const CHAT_MEMBER: Self = Self(21);
+    /// `message_reaction`.
+    pub const MESSAGE_REACTION: Self = Self(10);
+    /// `message_reaction_count`.
+    pub const MESSAGE_REACTION_COUNT: Self = Self(11);
+
+    /// Whether its payload is a Message that someone wrote, and so may have a command.
+    #[must_use]
+    pub fn is_message(self) -> bool {
+        matches!(self.0, 1..=4 | 6 | 7 | 9)
+    }
+
+    /// Whether updates of this kind may belong to a chat.
+    #[must_use]
+    pub fn may_have_chat(self) -> bool {
+        !matches!(
+            self,
+            Self::BUSINESS_CONNECTION
+                | Self::INLINE_QUERY
+                | Self::CHOSEN_INLINE_RESULT
+                | Self::SHIPPING_QUERY
+                | Self::PRE_CHECKOUT_QUERY
+                | Self::PURCHASED_PAID_MEDIA
+                | Self::POLL
+        )
+    }
+
+    /// Whether Telegram sends it only if it is asked for by name.
+    #[must_use]
+    pub fn is_opt_in(self) -> bool {
+        matches!(self, Self::CHAT_MEMBER | Self::MESSAGE_REACTION | Self::MESSAGE_REACTION_COUNT)
+    }
+
     /// The kind with this name; `None` for one that this release does not know, and for `unknown`.
     #[must_use]
     pub fn from_name(name: &str) -> Option<Self> {
@@ -87,6 +121,24 @@ mod tests {
     use super::*;
 
     #[test]
+    fn messages_are_those_whose_names_say_so_and_those_of_guests() {
+        let messages: Vec<_> =
+            KindCode::known().filter(|kind| kind.is_message()).map(KindCode::name).collect();
+        assert_eq!(
+            messages,
+            [
+                "message",
+                "edited_message",
+                "channel_post",
+                "edited_channel_post",
+                "business_message",
+                "edited_business_message",
+                "guest_message"
+            ]
+        );
+    }
+
+    #[test]
     fn every_kind_is_found_by_its_name_and_the_numbers_never_change() {
         for kind in KindCode::known() {
             assert_eq!(KindCode::from_name(kind.name()), Some(kind));
@@ -105,6 +157,9 @@ mod tests {
             (KindCode::POLL_ANSWER, 19, "poll_answer"),
             (KindCode::CHAT_BOOST, 23, "chat_boost"),
             (KindCode::REMOVED_CHAT_BOOST, 24, "removed_chat_boost"),
+            (KindCode::CHAT_MEMBER, 21, "chat_member"),
+            (KindCode::MESSAGE_REACTION, 10, "message_reaction"),
+            (KindCode::MESSAGE_REACTION_COUNT, 11, "message_reaction_count"),
             (KindCode(27), 27, "stopped_message_generation"),
         ] {
             assert_eq!((kind.0, kind.name()), (number, name));

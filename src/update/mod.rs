@@ -1,5 +1,6 @@
 //! One Telegram Update: its kind, its routing key, its verbatim JSON.
 
+mod chat_type;
 mod key;
 mod kind;
 mod payload;
@@ -9,6 +10,7 @@ use std::borrow::Cow;
 use serde::de::{Deserializer, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
+pub use chat_type::ChatType;
 pub use key::Key;
 pub use kind::KindCode;
 use payload::Payload;
@@ -31,6 +33,10 @@ pub struct Update<'a> {
     pub user_id: Option<i64>,
     /// The topic (`message_thread_id`) inside the chat.
     pub thread_id: Option<i64>,
+    /// The type of the chat.
+    pub chat_type: Option<ChatType>,
+    /// A message's command without its slash, in lower case, with `@bot` if it is there; a callback query's data.
+    pub label: Option<Cow<'a, str>>,
     /// The object as it came, from `{` to the matching `}`.
     pub json: &'a str,
 }
@@ -85,7 +91,8 @@ pub fn parse(body: &[u8]) -> Result<Update<'_>, ParseError> {
         (None, None) => payload.other_key(kind).unwrap_or(Key::Update(update_id)),
     };
     let thread_id = payload.thread_id(kind);
-    Ok(Update { update_id, kind, kind_name, key, chat_id, user_id, thread_id, json })
+    let (chat_type, label) = (payload.chat_type(kind), payload.label(kind));
+    Ok(Update { update_id, kind, kind_name, key, chat_id, user_id, thread_id, chat_type, label, json })
 }
 
 /// An integer as JSON writes it: no fraction, no exponent, no quotes.
@@ -196,6 +203,31 @@ mod tests {
             key(r#"{"update_id":1,"callback_query":{"from":{"id":2},"inline_message_id":"x"}}"#),
             "user:2"
         );
+    }
+
+    #[test]
+    fn commands_and_callback_data_are_read_for_filters() {
+        let label = |json: &str| parse(json.as_bytes()).unwrap().label.map(String::from);
+        let text = |text: &str| label(&format!(r#"{{"update_id":1,"message":{{"text":"{text}"}}}}"#));
+        assert_eq!(text("/Start now"), Some("start".into()));
+        assert_eq!(text("/start@Shop_Bot"), Some("start@shop_bot".into()));
+        assert_eq!(text(r"\u002fstart\nx"), Some("start".into()));
+        for no_command in ["", "/", "start", " /start", "// start", r"\n/start"] {
+            assert_eq!(text(no_command), None, "{no_command}");
+        }
+        assert_eq!(label(r#"{"update_id":1,"channel_post":{"caption":"/post"}}"#), Some("post".into()));
+        assert_eq!(label(r#"{"update_id":1,"callback_query":{"data":"order:1"}}"#), Some("order:1".into()));
+        assert_eq!(label(r#"{"update_id":1,"inline_query":{"text":"/start","data":"x"}}"#), None);
+    }
+
+    #[test]
+    fn a_chat_has_a_type() {
+        let chat_type = |json: &str| parse(json.as_bytes()).unwrap().chat_type;
+        let private = r#"{"update_id":1,"message":{"chat":{"id":1,"type":"private"}}}"#;
+        assert_eq!(chat_type(private), Some(ChatType::Private));
+        let channel = r#"{"update_id":1,"callback_query":{"message":{"chat":{"type":"channel"}}}}"#;
+        assert_eq!(chat_type(channel), Some(ChatType::Channel));
+        assert_eq!(chat_type(r#"{"update_id":1,"message":{"chat":{"type":"new"}}}"#), None);
     }
 
     #[test]

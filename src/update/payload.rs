@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use serde::de::{Deserialize, Deserializer, IgnoredAny, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
-use super::{Key, KindCode, integer, is_plain, string};
+use super::{ChatType, Key, KindCode, integer, is_plain, string};
 
 /// A longer id is not taken for a key: keys are stored and shown with every update.
 const MAX_ID_BYTES: usize = 128;
@@ -26,6 +26,10 @@ pub(super) struct Payload<'a> {
     business_connection_id: Option<&'a RawValue>,
     boost: Option<&'a RawValue>,
     source: Option<&'a RawValue>,
+    r#type: Option<&'a RawValue>,
+    text: Option<&'a RawValue>,
+    caption: Option<&'a RawValue>,
+    data: Option<&'a RawValue>,
 }
 
 impl<'a> Payload<'a> {
@@ -62,6 +66,38 @@ impl<'a> Payload<'a> {
             }
             _ => Self::own_id(self.chat),
         }
+    }
+
+    /// The type of the chat that it belongs to.
+    pub(super) fn chat_type(&self, kind: KindCode) -> Option<ChatType> {
+        let chat = match kind {
+            KindCode::CALLBACK_QUERY => Self::inside(self.message).chat,
+            KindCode::POLL_ANSWER => self.voter_chat,
+            KindCode::UNKNOWN => self.chat.or_else(|| Self::inside(self.message).chat),
+            _ => self.chat,
+        };
+        ChatType::from_name(&string(Self::inside(chat).r#type?)?)
+    }
+
+    /// A message's command without its slash, in lower case; a callback query's data; else nothing.
+    pub(super) fn label(&self, kind: KindCode) -> Option<Cow<'a, str>> {
+        if kind == KindCode::CALLBACK_QUERY {
+            return string(self.data?);
+        }
+        if !kind.is_message() {
+            return None;
+        }
+        let raw = self.text.or(self.caption)?;
+        // Most texts are no commands, and not to be unescaped for that.
+        if !(raw.get().starts_with("\"/") || raw.get().starts_with("\"\\")) {
+            return None;
+        }
+        let text = string(raw)?;
+        let command = text.strip_prefix('/')?;
+        let word = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == '@';
+        let end = command.find(|c| !word(c)).unwrap_or(command.len());
+        let command = command.get(..end).filter(|command| !command.is_empty())?;
+        Some(command.to_ascii_lowercase().into())
     }
 
     /// The user who caused it.
@@ -122,6 +158,10 @@ impl<'de> Visitor<'de> for Payload<'de> {
                 b"business_connection_id" => &mut self.business_connection_id,
                 b"boost" => &mut self.boost,
                 b"source" => &mut self.source,
+                b"type" => &mut self.r#type,
+                b"text" => &mut self.text,
+                b"caption" => &mut self.caption,
+                b"data" => &mut self.data,
                 _ => {
                     map.next_value::<IgnoredAny>()?;
                     continue;

@@ -4,15 +4,15 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::mpsc;
 
-use switchboard::driver::{BotHandle, ConsumerStream, Input, IntakeState, Subscription};
+use switchboard::driver::{BotHandle, ConsumerStream, Input, IntakeState, Subscription, WantedKinds};
 use switchboard::grpc::proto::client;
 use switchboard::grpc::proto::client::delivery_service_client::DeliveryServiceClient;
 use switchboard::grpc::{Bot, ServeError, Settings, serve};
 use switchboard::inspect::Inspector;
-use switchboard::journal::{JournalReader, ReadError, Recovered};
+use switchboard::journal::{Counts, JournalReader, ReadError, Recovered};
 use switchboard::model::{
-    DeadLetter, Delivery, GroupId, GroupSettings, Head, KeyHash, Opened, Payload, Sequence, Shard,
-    StreamEvent, Token, UnixMillis,
+    Delivery, Event, GroupId, GroupSettings, Head, KeyHash, Opened, Payload, Quarantined, Sequence, Shard,
+    StoredDeadLetter, StreamEvent, Token, UnixMillis,
 };
 use tokio::net::TcpListener;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
@@ -42,7 +42,8 @@ impl FakeDriver {
         });
         let (intake, intake_seen) = watch::channel(IntakeState::Open);
         let (_, own_webhook) = watch::channel(None);
-        let handle = BotHandle::new(bot, sender.clone(), intake_seen, own_webhook);
+        let (_, wanted) = watch::channel(WantedKinds::default());
+        let handle = BotHandle::new(bot, sender.clone(), intake_seen, own_webhook, wanted);
         Self { handle, inputs, sender, _intake: intake }
     }
 
@@ -70,6 +71,8 @@ impl FakeDriver {
             consumer_id: subscription.consumer_id.clone(),
             settings: subscription.settings,
             group_settings: GroupSettings::default(),
+            filter: None,
+            paused: false,
             held: subscription.held_tokens.clone(),
         };
         let (consumer, events) = ConsumerStream::new(stream, opened, self.sender.clone());
@@ -104,13 +107,33 @@ impl JournalReader for FakeReader {
         Err(ReadError::Failed { path: "nowhere".into(), why: "it is a fake".into() })
     }
 
-    fn dead_letters(
+    fn heads_back(&self, _: Sequence, _: usize) -> Result<Vec<Head>, ReadError> {
+        Ok(Vec::new())
+    }
+
+    fn dead_letters(&self, _: GroupId, _: Sequence, _: usize) -> Result<Vec<StoredDeadLetter>, ReadError> {
+        Ok(Vec::new())
+    }
+
+    fn dead_letters_back(
         &self,
         _: GroupId,
         _: Sequence,
         _: usize,
-    ) -> Result<Vec<(Sequence, DeadLetter, Payload)>, ReadError> {
+    ) -> Result<Vec<StoredDeadLetter>, ReadError> {
         Ok(Vec::new())
+    }
+
+    fn events(&self, _: Sequence) -> Result<Vec<(GroupId, Event)>, ReadError> {
+        Ok(Vec::new())
+    }
+
+    fn quarantined_back(&self, _: u64, _: usize) -> Result<Vec<(u64, Quarantined)>, ReadError> {
+        Ok(Vec::new())
+    }
+
+    fn counts(&self) -> Result<Counts, ReadError> {
+        Ok(Counts::default())
     }
 
     fn copy_to(&self, path: &Path) -> Result<(), ReadError> {

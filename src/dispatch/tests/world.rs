@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use super::invariants;
 use crate::dispatch::{Change, Command, Dispatcher, GroupStart, Identity, Jitter, Record, StreamId};
 use crate::model::{
-    AttemptRecord, ConsumerSettings, GroupId, GroupName, GroupRecord, GroupSettings, Head, KeyHash,
+    AttemptRecord, ConsumerSettings, GroupId, GroupName, GroupRecord, GroupSettings, Head, KeyHash, Label,
     Monotonic, Now, Sequence, SettledAs, SettledResult, Settlement, Token, UnixMillis,
 };
 use crate::update::KindCode;
@@ -71,14 +71,8 @@ impl World {
     }
 
     pub(super) fn add_group(&mut self, id: GroupId, start: Sequence, settings: GroupSettings) {
-        let record = GroupRecord {
-            id,
-            name: GroupName::parse(&format!("group-{}", id.0)).unwrap(),
-            generation: 1,
-            start,
-            settings,
-            created: self.now.unix,
-        };
+        let name = GroupName::parse(&format!("group-{}", id.0)).unwrap();
+        let record = GroupRecord::new(id, name, start, settings, self.now.unix);
         let cursor = Sequence(start.0 - 1);
         let progress = Progress { record, cursor, settled: BTreeMap::new(), attempts: BTreeMap::new() };
         self.groups.insert(id, progress);
@@ -97,6 +91,7 @@ impl World {
             cursor: progress.cursor,
             settled: blocks.into_iter().collect(),
             attempts: progress.attempts.iter().map(|(at, state)| (*at, state.clone())).collect(),
+            replays: Vec::new(),
             tail: self.tail(),
         });
     }
@@ -117,8 +112,12 @@ impl World {
                 user: key,
                 topic: key,
                 kind: KindCode::UNKNOWN,
+                chat_type: None,
+                label: Label::EMPTY,
+                claimed: false,
                 size,
                 received: self.now.unix,
+                committed: self.now.unix,
             });
         }
         self.dispatcher.handle_appended(&self.heads[from..]);

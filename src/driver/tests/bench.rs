@@ -10,7 +10,7 @@ use crate::driver::core::{Core, Work};
 use crate::driver::tally::Tally;
 use crate::driver::{
     AppendError, Appended, ConsumerStream, Input, IntakeState, Settings, SettleError, SubscribeError,
-    Subscription,
+    Subscription, WantedKinds,
 };
 use crate::journal::lmdb::{self, LmdbJournal, LmdbReader};
 use crate::journal::{CommitError, Journal, JournalReader};
@@ -57,7 +57,16 @@ impl Bench {
         let (sender, inputs) = mpsc::channel();
         let (intake, _) = watch::channel(IntakeState::Open);
         let (own_webhook, _) = watch::channel(None);
-        let core = Core::new(reader, recovered, settings, tally, sender, intake, own_webhook);
+        let core = Core::new(
+            reader,
+            recovered,
+            settings,
+            tally,
+            sender,
+            intake,
+            own_webhook,
+            watch::Sender::new(WantedKinds::default()),
+        );
         Self {
             core,
             now: START,
@@ -140,6 +149,7 @@ impl Bench {
             consumer_id: consumer.into(),
             settings,
             start: Start::Default,
+            filter: None,
             held_tokens: vec![],
             ephemeral,
         };

@@ -13,7 +13,7 @@ use crate::driver::{
 use crate::journal::lmdb::{self, LmdbJournal, LmdbReader};
 use crate::journal::{CommitError, Journal, Room, Usage};
 use crate::model::{
-    Batch, ConsumerSettings, Delivery, GroupName, KeyHash, Payload, SettledResult, Settlement, Start,
+    Batch, ConsumerSettings, Delivery, GroupName, KeyHash, Label, Payload, SettledResult, Settlement, Start,
     StreamEvent, Token, UnixMillis,
 };
 use crate::observe::metrics::Metrics;
@@ -43,6 +43,8 @@ pub(super) fn update(update_id: i64, key: &str) -> NewUpdate {
         user: hash,
         topic: hash,
         kind: KindCode::UNKNOWN,
+        chat_type: None,
+        label: Label::EMPTY,
         size: 10,
         received: received(),
         payload: Payload { key: key.into(), update: format!("payload {update_id}").into_bytes().into() },
@@ -243,6 +245,7 @@ impl Rig {
             consumer_id: consumer.into(),
             settings: ConsumerSettings::DEFAULT,
             start,
+            filter: None,
             held_tokens: vec![],
             ephemeral,
         };

@@ -120,14 +120,7 @@ fn p2_an_unsettled_update_expires_at_its_age_also_where_settled_ones_stay_longer
 fn p2_an_update_expires_only_for_the_groups_whose_age_it_has_reached() {
     const DAY: u64 = 24 * 3_600_000;
     let settings = GroupSettings { max_unsettled_age_ms: 20 * DAY, ..GroupSettings::default() };
-    let patient = GroupRecord {
-        id: GroupId(1),
-        name: group("patient"),
-        generation: 1,
-        start: Sequence(1),
-        settings,
-        created: UnixMillis(1),
-    };
+    let patient = GroupRecord::new(GroupId(1), group("patient"), Sequence(1), settings, UnixMillis(1));
     let mut bench = Bench::with_groups(Settings::default(), vec![patient]);
     drop(bench.subscribed("a"));
     bench.append(&[(1, "chat:1")]);

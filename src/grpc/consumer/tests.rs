@@ -6,7 +6,7 @@ use tokio_stream::StreamExt;
 use tonic::Code;
 
 use super::*;
-use crate::driver::{Input, IntakeState};
+use crate::driver::{Input, IntakeState, WantedKinds};
 use crate::grpc::proto::server::subscribe_response::Event;
 use crate::grpc::streams::{Lifetime, Streams};
 use crate::model::{
@@ -30,12 +30,15 @@ async fn open() -> Fixture {
     let (sender, inputs) = mpsc::channel();
     let (_, intake) = watch::channel(IntakeState::Open);
     let (_, own_webhook) = watch::channel(None);
-    let handle = BotHandle::new("default", sender.clone(), intake, own_webhook);
+    let (_, wanted) = watch::channel(WantedKinds::default());
+    let handle = BotHandle::new("default", sender.clone(), intake, own_webhook, wanted);
     let opened = Opened {
         group: GroupName::parse("orders").unwrap(),
         consumer_id: "pod-1".into(),
         settings: ConsumerSettings::DEFAULT,
         group_settings: GroupSettings::default(),
+        filter: None,
+        paused: false,
         held: Vec::new(),
     };
     let (stream, events) = ConsumerStream::new(1, opened, sender);

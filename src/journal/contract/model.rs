@@ -4,7 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::journal::{Recovered, RecoveredGroup, Room, SettledBlock, Usage};
 use crate::model::{
-    AttemptRecord, Batch, DeadLetter, GroupId, GroupRecord, Head, IdRange, Payload, Sequence, UnixMillis,
+    AttemptRecord, Batch, GroupId, GroupRecord, Head, IdRange, Payload, Sequence, StoredDeadLetter,
+    UnixMillis,
 };
 
 /// One group.
@@ -14,7 +15,7 @@ pub(super) struct ModelGroup {
     pub(super) cursor: Sequence,
     pub(super) settled: BTreeSet<Sequence>,
     pub(super) attempts: BTreeMap<Sequence, AttemptRecord>,
-    pub(super) dead: BTreeMap<Sequence, (DeadLetter, Payload)>,
+    pub(super) dead: BTreeMap<Sequence, StoredDeadLetter>,
 }
 
 /// A whole journal.
@@ -38,6 +39,7 @@ impl Model {
             last_time: UnixMillis(0),
             last_group: GroupId(0),
             groups: Vec::new(),
+            deleted: Vec::new(),
             ids: Vec::new(),
             own_webhook: None,
             usage: Usage { used_bytes: 0, max_bytes: 0, room: Room::Open },
@@ -96,9 +98,10 @@ impl Model {
             }
         }
         for (group, at, letter) in &batch.dead_letters {
-            let Some(payload) = self.payloads.get(at) else { continue };
+            let (Some(head), Some(payload)) = (self.heads.get(at), self.payloads.get(at)) else { continue };
+            let stored = StoredDeadLetter { head: *head, letter: letter.clone(), payload: payload.clone() };
             let Some(state) = self.groups.get_mut(group) else { continue };
-            state.dead.insert(*at, (letter.clone(), payload.clone()));
+            state.dead.insert(*at, stored);
             self.seen(letter.time);
         }
         for (group, cursor) in &batch.cursors {
@@ -151,6 +154,7 @@ impl ModelGroup {
             cursor: self.cursor,
             settled: blocks.into_iter().map(|(number, words)| SettledBlock { number, words }).collect(),
             attempts: self.attempts.iter().map(|(at, record)| (*at, record.clone())).collect(),
+            replays: Vec::new(),
         }
     }
 }

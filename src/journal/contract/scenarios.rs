@@ -6,10 +6,10 @@ use super::{Place, Subject};
 use crate::journal::{Journal, JournalReader};
 use crate::model::{
     AttemptRecord, Batch, DeadLetter, FailureKind, FailureRecord, GroupId, GroupName, GroupRecord,
-    GroupSettings, Head, IdRange, KeyHash, Payload, Quarantined, Sequence, SettledAs, StoredUpdate,
-    UnixMillis,
+    GroupSettings, Head, IdRange, KeyHash, Label, Payload, Quarantined, Sequence, SettledAs,
+    StoredDeadLetter, StoredUpdate, UnixMillis,
 };
-use crate::update::KindCode;
+use crate::update::{ChatType, KindCode};
 
 /// An update with the sequence `at`, received at `at` seconds, with a payload of `size` bytes.
 pub(in crate::journal) fn update(at: u64, size: usize) -> StoredUpdate {
@@ -22,22 +22,21 @@ pub(in crate::journal) fn update(at: u64, size: usize) -> StoredUpdate {
             user: KeyHash(at),
             topic: KeyHash(!at),
             kind: KindCode(at as u8),
+            chat_type: ChatType::from_code((at % 5) as u8),
+            label: Label::new(&"label".repeat(at as usize % 4)),
+            claimed: at.is_multiple_of(3),
             size: size as u32,
             received: UnixMillis(at * 1000),
+            committed: UnixMillis(at * 1000 + at % 100),
         },
         payload: Payload { key: key.into(), update: Bytes::from(vec![at as u8; size]) },
     }
 }
 
 pub(in crate::journal) fn group(id: u32) -> GroupRecord {
-    GroupRecord {
-        id: GroupId(id),
-        name: GroupName::parse(&format!("group-{id}")).unwrap(),
-        generation: 1,
-        start: Sequence(1),
-        settings: GroupSettings { max_failures: id, ..GroupSettings::default() },
-        created: UnixMillis(u64::from(id)),
-    }
+    let name = GroupName::parse(&format!("group-{id}")).unwrap();
+    let settings = GroupSettings { max_failures: id, ..GroupSettings::default() };
+    GroupRecord::new(GroupId(id), name, Sequence(1), settings, UnixMillis(u64::from(id)))
 }
 
 pub(in crate::journal) fn attempts(attempt: u32, time: u64) -> AttemptRecord {
@@ -210,8 +209,10 @@ pub(in crate::journal) fn dead_letters_keep_their_payload<P: Place>(subject: &mu
     };
     subject.commit(&dead(4, SettledAs::Rejected));
     subject.commit(&dead(6, SettledAs::DeadLettered));
-    let letters = subject.reader().dead_letters(GroupId(1), Sequence(4), 5).unwrap();
-    assert_eq!(letters, [(Sequence(6), dead_letter(SettledAs::DeadLettered, 6000), update(6, 20).payload)]);
+    let letters = subject.reader().dead_letters(GroupId(1), Sequence(5), 5).unwrap();
+    let StoredUpdate { head, payload } = update(6, 20);
+    let letter = dead_letter(SettledAs::DeadLettered, 6000);
+    assert_eq!(letters, [StoredDeadLetter { head, letter, payload }]);
     subject.commit(&dead(4, SettledAs::Rejected));
     assert_eq!(subject.reader().dead_letters(GroupId(1), Sequence(0), 5).unwrap().len(), 2);
     assert_eq!(subject.reader().dead_letters(GroupId(2), Sequence(0), 5).unwrap(), []);
@@ -325,9 +326,10 @@ pub(in crate::journal) fn a_whole_batch_is_applied_in_order<P: Place>(subject: &
         cursors: vec![(id, Sequence(1))],
         trimmed: vec![Sequence(4), Sequence(1)],
         own_webhook: Some("https://example.org".into()),
+        ..Batch::default()
     });
     let recovered = subject.recover();
     assert_eq!((recovered.groups.len(), recovered.ids.len()), (1, 1));
     assert_eq!(recovered.groups[0].attempts.len(), 1);
-    assert_eq!(subject.reader().dead_letters(id, Sequence(0), 9).unwrap()[0].2, update(4, 700).payload);
+    assert_eq!(subject.reader().dead_letters(id, Sequence(0), 9).unwrap()[0].payload, update(4, 700).payload);
 }

@@ -3,11 +3,13 @@
 
 use bytes::Bytes;
 
+use crate::journal::DeadLetterCount;
 use crate::model::{
-    AttemptRecord, DeadLetter, FailureKind, FailureRecord, GroupId, GroupName, GroupRecord, GroupSettings,
-    Head, IdRange, KeyHash, Payload, Quarantined, Sequence, SettledAs, UnixMillis,
+    AttemptOutcome, AttemptRecord, DeadLetter, EndedAttempt, Event, FailureKind, FailureRecord, Filter,
+    FilterParts, GroupId, GroupName, GroupRecord, GroupSettings, Head, IdRange, KeyHash, Label,
+    MAX_LABEL_BYTES, Ordering, Payload, Quarantined, Sequence, SettledAs, StoredDeadLetter, UnixMillis,
 };
-use crate::update::KindCode;
+use crate::update::{ChatType, KindCode};
 
 /// Reads a value from its front.
 pub(super) struct Decoder<'a>(&'a [u8]);
@@ -27,6 +29,20 @@ impl<'a> Decoder<'a> {
         self.array().map(u8::from_be_bytes)
     }
 
+    /// A yes or no.
+    pub(super) fn flag(&mut self) -> Option<bool> {
+        match self.u8()? {
+            0 => Some(false),
+            1 => Some(true),
+            _ => None,
+        }
+    }
+
+    /// Whether nothing is left.
+    pub(super) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
     pub(super) fn u32(&mut self) -> Option<u32> {
         self.array().map(u32::from_be_bytes)
     }
@@ -44,10 +60,20 @@ impl<'a> Decoder<'a> {
     }
 
     pub(super) fn text(&mut self) -> Option<&'a str> {
+        std::str::from_utf8(self.bytes()?).ok()
+    }
+
+    /// A length, and so many bytes.
+    pub(super) fn bytes(&mut self) -> Option<&'a [u8]> {
         let length = usize::try_from(self.u32()?).ok()?;
-        let (text, rest) = self.0.split_at_checked(length)?;
+        let (bytes, rest) = self.0.split_at_checked(length)?;
         self.0 = rest;
-        std::str::from_utf8(text).ok()
+        Some(bytes)
+    }
+
+    /// A count, and so many things.
+    fn list<T>(&mut self, mut one: impl FnMut(&mut Self) -> Option<T>) -> Option<Vec<T>> {
+        (0..self.u32()?).map(|_| one(self)).collect()
     }
 
     /// All that is left.
@@ -120,11 +146,17 @@ pub(super) fn encode_head(out: &mut Vec<u8>, head: &Head) {
     out.push(head.kind.0);
     out.extend_from_slice(&head.size.to_be_bytes());
     out.extend_from_slice(&head.received.0.to_be_bytes());
+    // As the time that it took: most are below a second.
+    let waited = head.committed.since(head.received).min(u64::from(u32::MAX));
+    out.extend_from_slice(&(waited as u32).to_be_bytes());
+    out.push(head.chat_type.map_or(0, ChatType::code));
+    out.push(u8::from(head.claimed));
+    out.extend_from_slice(head.label.as_str().as_bytes());
 }
 
 pub(super) fn decode_head(key: &[u8], value: &[u8]) -> Option<Head> {
     let mut decoder = Decoder::new(value);
-    let head = Head {
+    let mut head = Head {
         sequence: decode_sequence_key(key)?,
         update_id: decoder.i64()?,
         key: KeyHash(decoder.u64()?),
@@ -133,8 +165,26 @@ pub(super) fn decode_head(key: &[u8], value: &[u8]) -> Option<Head> {
         kind: KindCode(decoder.u8()?),
         size: decoder.u32()?,
         received: decoder.time()?,
+        committed: UnixMillis(0),
+        chat_type: None,
+        claimed: false,
+        label: Label::EMPTY,
     };
-    decoder.end(head)
+    head.committed = head.received;
+    if decoder.is_empty() {
+        // Written by format 1, which had no more.
+        return Some(head);
+    }
+    head.committed = head.received.plus(u64::from(decoder.u32()?));
+    let chat_type = decoder.u8()?;
+    head.chat_type = ChatType::from_code(chat_type);
+    if head.chat_type.is_none() && chat_type != 0 {
+        return None;
+    }
+    head.claimed = decoder.flag()?;
+    let label = std::str::from_utf8(decoder.rest()).ok().filter(|text| text.len() <= MAX_LABEL_BYTES)?;
+    head.label = Label::new(label);
+    Some(head)
 }
 
 pub(super) fn encode_payload(out: &mut Vec<u8>, payload: &Payload) {
@@ -168,25 +218,101 @@ pub(super) fn encode_group(out: &mut Vec<u8>, group: &GroupRecord) {
     ] {
         out.extend_from_slice(&milliseconds.to_be_bytes());
     }
+    out.extend_from_slice(&group.base_generation.to_be_bytes());
+    out.push(ordering_code(group.ordering));
+    out.push(u8::from(group.fallback));
+    out.extend_from_slice(&group.paused.map_or(0, |since| since.0).to_be_bytes());
+    put_count(out, group.max_ages.len());
+    for (kind, age_ms) in &group.max_ages {
+        out.push(kind.0);
+        out.extend_from_slice(&age_ms.to_be_bytes());
+    }
+    put_count(out, group.filters.len());
+    for (from, filter) in &group.filters {
+        out.extend_from_slice(&from.0.to_be_bytes());
+        encode_filter(out, filter.as_ref());
+    }
+}
+
+/// A number of things; bounded far below 4 thousand millions by whoever takes them in.
+fn put_count(out: &mut Vec<u8>, count: usize) {
+    out.extend_from_slice(&(count as u32).to_be_bytes());
+}
+
+fn ordering_code(ordering: Ordering) -> u8 {
+    match ordering {
+        Ordering::Chat => 0,
+        Ordering::User => 1,
+        Ordering::Topic => 2,
+        Ordering::None => 3,
+    }
+}
+
+fn ordering(code: u8) -> Option<Ordering> {
+    [Ordering::Chat, Ordering::User, Ordering::Topic, Ordering::None]
+        .into_iter()
+        .find(|ordering| ordering_code(*ordering) == code)
+}
+
+fn encode_filter(out: &mut Vec<u8>, filter: Option<&Filter>) {
+    let none = FilterParts::default();
+    let parts = filter.map_or(&none, Filter::parts);
+    put_count(out, parts.kinds.len());
+    out.extend(parts.kinds.iter().map(|kind| kind.0));
+    put_count(out, parts.chat_ids.len());
+    for id in &parts.chat_ids {
+        out.extend_from_slice(&id.to_be_bytes());
+    }
+    put_count(out, parts.chat_types.len());
+    out.extend(parts.chat_types.iter().map(|chat_type| chat_type.code()));
+    for words in [&parts.commands, &parts.callback_data_prefixes] {
+        put_count(out, words.len());
+        for word in words {
+            put_text(out, word);
+        }
+    }
+}
+
+fn decode_filter(decoder: &mut Decoder<'_>) -> Option<Option<Filter>> {
+    let parts = FilterParts {
+        kinds: decoder.list(|decoder| decoder.u8().map(KindCode))?,
+        chat_ids: decoder.list(Decoder::i64)?,
+        chat_types: decoder.list(|decoder| ChatType::from_code(decoder.u8()?))?,
+        commands: decoder.list(|decoder| decoder.text().map(Into::into))?,
+        callback_data_prefixes: decoder.list(|decoder| decoder.text().map(Into::into))?,
+    };
+    if parts == FilterParts::default() {
+        return Some(None);
+    }
+    Filter::new(parts).ok().map(Some)
 }
 
 pub(super) fn decode_group(key: &[u8], value: &[u8]) -> Option<GroupRecord> {
     let mut decoder = Decoder::new(value);
+    let (id, name) = (decode_group_key(key)?, GroupName::parse(decoder.text()?).ok()?);
+    let (generation, start, created) = (decoder.u32()?, Sequence(decoder.u64()?), decoder.time()?);
+    let settings = GroupSettings {
+        max_failures: decoder.u32()?,
+        min_failure_span_ms: decoder.u64()?,
+        backoff_initial_ms: decoder.u64()?,
+        backoff_max_ms: decoder.u64()?,
+        member_grace_ms: decoder.u64()?,
+        max_lease_ms: decoder.u64()?,
+        max_unsettled_age_ms: decoder.u64()?,
+    };
+    let group = GroupRecord { generation, ..GroupRecord::new(id, name, start, settings, created) };
+    if decoder.is_empty() {
+        // Written by format 1, which had no more.
+        return Some(GroupRecord { base_generation: generation, ..group });
+    }
     let group = GroupRecord {
-        id: decode_group_key(key)?,
-        name: GroupName::parse(decoder.text()?).ok()?,
-        generation: decoder.u32()?,
-        start: Sequence(decoder.u64()?),
-        created: decoder.time()?,
-        settings: GroupSettings {
-            max_failures: decoder.u32()?,
-            min_failure_span_ms: decoder.u64()?,
-            backoff_initial_ms: decoder.u64()?,
-            backoff_max_ms: decoder.u64()?,
-            member_grace_ms: decoder.u64()?,
-            max_lease_ms: decoder.u64()?,
-            max_unsettled_age_ms: decoder.u64()?,
-        },
+        base_generation: decoder.u32()?,
+        ordering: ordering(decoder.u8()?)?,
+        fallback: decoder.flag()?,
+        paused: Some(decoder.time()?).filter(|since| since.0 > 0),
+        max_ages: decoder.list(|decoder| Some((KindCode(decoder.u8()?), decoder.u64()?)))?,
+        filters: decoder.list(|decoder| Some((Sequence(decoder.u64()?), decode_filter(decoder)?)))?,
+        ..group
     };
     decoder.end(group)
 }
@@ -268,22 +394,114 @@ fn settled_as(code: u8) -> Option<SettledAs> {
         .find(|settled| settled_code(*settled) == code)
 }
 
-/// `payload` is the encoded payload.
-pub(super) fn encode_dead_letter(out: &mut Vec<u8>, letter: &DeadLetter, payload: &[u8]) {
+/// `head` and `payload` are encoded.
+pub(super) fn encode_dead_letter(out: &mut Vec<u8>, letter: &DeadLetter, head: &[u8], payload: &[u8]) {
     out.extend_from_slice(&letter.time.0.to_be_bytes());
     out.push(settled_code(letter.settled));
     encode_attempts(out, &letter.attempts);
+    put_count(out, head.len());
+    out.extend_from_slice(head);
     out.extend_from_slice(payload);
 }
 
-pub(super) fn decode_dead_letter(value: &[u8]) -> Option<(DeadLetter, Payload)> {
+pub(super) fn decode_dead_letter(sequence: Sequence, value: &[u8]) -> Option<StoredDeadLetter> {
     let mut decoder = Decoder::new(value);
     let letter = DeadLetter {
         time: decoder.time()?,
         settled: settled_as(decoder.u8()?)?,
         attempts: attempts(&mut decoder)?,
     };
-    Some((letter, payload(decoder)?))
+    let head = decode_head(&sequence_key(sequence), decoder.bytes()?)?;
+    Some(StoredDeadLetter { head, letter, payload: payload(decoder)? })
+}
+
+/// An event's key: its update, its group, when it was, and what ended: so that what is applied twice is there once.
+pub(super) fn event_key(group: GroupId, sequence: Sequence, event: &Event) -> [u8; 25] {
+    let mut key = [0; 25];
+    key[..8].copy_from_slice(&sequence.0.to_be_bytes());
+    key[8..12].copy_from_slice(&group.0.to_be_bytes());
+    key[12..20].copy_from_slice(&event.time.0.to_be_bytes());
+    key[20..24].copy_from_slice(&event.attempt.as_ref().map_or(0, |ended| ended.attempt).to_be_bytes());
+    key[24] = event.settled.map_or(0, settled_code);
+    key
+}
+
+/// The first and the last key of an update's events.
+pub(super) fn event_keys(sequence: Sequence) -> ([u8; 25], [u8; 25]) {
+    let (mut first, mut last) = ([0; 25], [u8::MAX; 25]);
+    first[..8].copy_from_slice(&sequence.0.to_be_bytes());
+    last[..8].copy_from_slice(&sequence.0.to_be_bytes());
+    (first, last)
+}
+
+pub(super) fn encode_dead_letter_count(out: &mut Vec<u8>, count: DeadLetterCount) {
+    out.extend_from_slice(&count.count.to_be_bytes());
+    out.extend_from_slice(&count.bytes.to_be_bytes());
+}
+
+pub(super) fn decode_dead_letter_count(value: &[u8]) -> Option<DeadLetterCount> {
+    let mut decoder = Decoder::new(value);
+    let count = DeadLetterCount { count: decoder.u64()?, bytes: decoder.u64()? };
+    decoder.end(count)
+}
+
+pub(super) fn encode_event(out: &mut Vec<u8>, event: &Event) {
+    let Some(ended) = &event.attempt else { return };
+    out.push(outcome_code(ended.outcome));
+    out.push(u8::from(ended.replayed));
+    out.extend_from_slice(&ended.generation.to_be_bytes());
+    out.extend_from_slice(&ended.delivered.0.to_be_bytes());
+    put_text(out, &ended.consumer);
+    out.extend_from_slice(ended.reason.as_bytes());
+}
+
+pub(super) fn decode_event(key: &[u8], value: &[u8]) -> Option<(GroupId, Event)> {
+    let mut decoder = Decoder::new(key);
+    let (_, group, time) = (decoder.u64()?, GroupId(decoder.u32()?), decoder.time()?);
+    let (attempt, settled) = (decoder.u32()?, decoder.u8()?);
+    let settled = if settled == 0 { None } else { Some(settled_as(settled)?) };
+    decoder.end(())?;
+    let mut decoder = Decoder::new(value);
+    let attempt = if decoder.is_empty() {
+        None
+    } else {
+        Some(EndedAttempt {
+            attempt,
+            outcome: outcome(decoder.u8()?)?,
+            replayed: decoder.flag()?,
+            generation: decoder.u32()?,
+            delivered: decoder.time()?,
+            consumer: decoder.text()?.into(),
+            reason: std::str::from_utf8(decoder.rest()).ok()?.into(),
+        })
+    };
+    Some((group, Event { time, attempt, settled }))
+}
+
+const OUTCOMES: [AttemptOutcome; 7] = [
+    AttemptOutcome::Acked,
+    AttemptOutcome::Nacked,
+    AttemptOutcome::Released,
+    AttemptOutcome::Expired,
+    AttemptOutcome::Lost,
+    AttemptOutcome::Rejected,
+    AttemptOutcome::Revoked,
+];
+
+fn outcome_code(outcome: AttemptOutcome) -> u8 {
+    match outcome {
+        AttemptOutcome::Acked => 1,
+        AttemptOutcome::Nacked => 2,
+        AttemptOutcome::Released => 3,
+        AttemptOutcome::Expired => 4,
+        AttemptOutcome::Lost => 5,
+        AttemptOutcome::Rejected => 6,
+        AttemptOutcome::Revoked => 7,
+    }
+}
+
+fn outcome(code: u8) -> Option<AttemptOutcome> {
+    OUTCOMES.into_iter().find(|outcome| outcome_code(*outcome) == code)
 }
 
 pub(super) fn encode_quarantined(out: &mut Vec<u8>, element: &Quarantined) {

@@ -103,8 +103,8 @@ pub(super) fn open(dir: &Path, map_bytes: u64) -> Result<Found, Unusable> {
 pub(super) fn create_tables(env: &Env<WithoutTls>) -> Result<Tables, heed::Error> {
     let created = env.create_databases_and_commit(env.write_txn()?, |opener, txn| {
         let mut create = |table: Table| opener.create_database::<Bytes, Bytes>(txn, Some(table.name()));
-        let [a, b, c, d, e, f, g, h, i, j] = Table::ALL.map(&mut create);
-        let tables = [a?, b?, c?, d?, e?, f?, g?, h?, i?, j?];
+        let [a, b, c, d, e, f, g, h, i, j, k, l, m, n] = Table::ALL.map(&mut create);
+        let tables = [a?, b?, c?, d?, e?, f?, g?, h?, i?, j?, k?, l?, m?, n?];
         Ok::<_, heed::Error>(CommitOrAbort::<_, ()>::Commit(tables))
     })?;
     created.commit().map(Tables).ok_or_else(|| std::io::Error::other("the tables were not made").into())

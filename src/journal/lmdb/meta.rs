@@ -6,7 +6,7 @@ use super::tables::{Read, Rows, Table, Tables, Writer, get};
 use crate::model::{GroupId, Sequence, UnixMillis};
 
 /// The version of the stored format that is written. Raised by every change that an older binary cannot read.
-pub(super) const FORMAT: u32 = 1;
+pub(super) const FORMAT: u32 = 2;
 
 const FORMAT_KEY: &[u8] = b"format";
 const BOT_KEY: &[u8] = b"bot";

@@ -6,16 +6,20 @@ use std::sync::{Arc, Mutex, PoisonError};
 use heed::{CompactionOption, Env, WithoutTls};
 
 use super::codec::{
-    decode_attempts, decode_dead_letter, decode_group, decode_head, decode_ids, decode_payload,
-    decode_position_key, decode_sequence_key, decode_words, group_key, position_key, sequence_key,
+    decode_attempts, decode_dead_letter, decode_dead_letter_count, decode_event, decode_group,
+    decode_group_key, decode_head, decode_ids, decode_payload, decode_position_key, decode_quarantined,
+    decode_sequence_key, decode_words, event_keys, group_key, position_key, sequence_key,
 };
 use super::fault::Fault;
 use super::filesystem::sync_directory;
 use super::meta;
 use super::progress::BLOCK;
 use super::tables::{ALL_KEYS, Read, Table, Tables, between, from};
-use crate::journal::{JournalReader, ReadError, Recovered, RecoveredGroup, SettledBlock, Usage};
-use crate::model::{AttemptRecord, DeadLetter, GroupId, GroupRecord, Head, Payload, Sequence, UnixMillis};
+use crate::journal::{Counts, JournalReader, ReadError, Recovered, RecoveredGroup, SettledBlock, Usage};
+use crate::model::{
+    AttemptRecord, Event, GroupId, GroupName, GroupRecord, Head, Payload, Quarantined, Sequence,
+    StoredDeadLetter, UnixMillis,
+};
 
 /// What the writer and all readers share.
 pub(super) struct Shared {
@@ -60,6 +64,14 @@ impl JournalReader for LmdbReader {
         self.read_in(|tables, txn| {
             let first = sequence_key(from);
             let rows = tables.scan(txn, Table::Heads, super::tables::from(&first))?;
+            rows.take(limit).map(|row| row.and_then(|(key, value)| head(key, value))).collect()
+        })
+    }
+
+    fn heads_back(&self, from: Sequence, limit: usize) -> Result<Vec<Head>, ReadError> {
+        self.read_in(|tables, txn| {
+            let last = sequence_key(from);
+            let rows = tables.scan_back(txn, Table::Heads, between(&sequence_key(Sequence(0)), &last))?;
             rows.take(limit).map(|row| row.and_then(|(key, value)| head(key, value))).collect()
         })
     }
@@ -118,6 +130,14 @@ impl JournalReader for LmdbReader {
                         decode_ids(key, value).ok_or_else(|| Table::Ids.damaged(key))
                     })
                     .collect::<Result<_, _>>()?,
+                deleted: tables
+                    .scan(txn, Table::Deleted, ALL_KEYS)?
+                    .map(|row| {
+                        let (key, _) = row?;
+                        let name = std::str::from_utf8(key).ok().and_then(|name| GroupName::parse(name).ok());
+                        name.ok_or_else(|| Table::Deleted.damaged(key))
+                    })
+                    .collect::<Result<_, _>>()?,
                 own_webhook: meta::webhook(tables, txn)?,
                 usage: self.shared.usage(),
             })
@@ -127,20 +147,63 @@ impl JournalReader for LmdbReader {
     fn dead_letters(
         &self,
         group: GroupId,
-        after: Sequence,
+        from: Sequence,
         limit: usize,
-    ) -> Result<Vec<(Sequence, DeadLetter, Payload)>, ReadError> {
-        let Some(first) = after.0.checked_add(1) else { return Ok(Vec::new()) };
+    ) -> Result<Vec<StoredDeadLetter>, ReadError> {
         self.read_in(|tables, txn| {
-            let (first, last) = (position_key(group, first), position_key(group, u64::MAX));
+            let (first, last) = (position_key(group, from.0), position_key(group, u64::MAX));
             let rows = tables.scan(txn, Table::DeadLetters, between(&first, &last))?;
-            let letter = |(key, value)| {
-                let decoded = decode_position_key(key).zip(decode_dead_letter(value));
-                let ((_, sequence), (letter, payload)) =
-                    decoded.ok_or_else(|| Table::DeadLetters.damaged(key))?;
-                Ok((Sequence(sequence), letter, payload))
+            rows.take(limit).map(|row| row.and_then(dead_letter)).collect()
+        })
+    }
+
+    fn dead_letters_back(
+        &self,
+        group: GroupId,
+        from: Sequence,
+        limit: usize,
+    ) -> Result<Vec<StoredDeadLetter>, ReadError> {
+        self.read_in(|tables, txn| {
+            let (first, last) = (position_key(group, 0), position_key(group, from.0));
+            let rows = tables.scan_back(txn, Table::DeadLetters, between(&first, &last))?;
+            rows.take(limit).map(|row| row.and_then(dead_letter)).collect()
+        })
+    }
+
+    fn events(&self, sequence: Sequence) -> Result<Vec<(GroupId, Event)>, ReadError> {
+        self.read_in(|tables, txn| {
+            let (first, last) = event_keys(sequence);
+            let rows = tables.scan(txn, Table::Events, between(&first, &last))?;
+            let event = |(key, value)| decode_event(key, value).ok_or_else(|| Table::Events.damaged(key));
+            rows.map(|row| row.and_then(event)).collect()
+        })
+    }
+
+    fn quarantined_back(&self, from: u64, limit: usize) -> Result<Vec<(u64, Quarantined)>, ReadError> {
+        self.read_in(|tables, txn| {
+            let (first, last) = (0u64.to_be_bytes(), from.to_be_bytes());
+            let rows = tables.scan_back(txn, Table::Quarantine, between(&first, &last))?;
+            let element = |(key, value): (&[u8], &[u8])| {
+                let number = key.try_into().ok().map(u64::from_be_bytes);
+                number.zip(decode_quarantined(value)).ok_or_else(|| Table::Quarantine.damaged(key))
             };
-            rows.take(limit).map(|row| row.and_then(letter)).collect()
+            rows.take(limit).map(|row| row.and_then(element)).collect()
+        })
+    }
+
+    fn counts(&self) -> Result<Counts, ReadError> {
+        self.read_in(|tables, txn| {
+            let count = |(key, value)| {
+                let decoded = decode_group_key(key).zip(decode_dead_letter_count(value));
+                decoded.ok_or_else(|| Table::DeadLetterCounts.damaged(key))
+            };
+            let rows = tables.scan(txn, Table::DeadLetterCounts, ALL_KEYS)?;
+            Ok(Counts {
+                updates: tables.rows(Table::Heads).len(txn)?,
+                first: first_head(tables, txn, Sequence(0))?.map(|head| (head.sequence, head.received)),
+                dead_letters: rows.map(|row| row.and_then(count)).collect::<Result<_, _>>()?,
+                quarantined: tables.rows(Table::Quarantine).len(txn)?,
+            })
         })
     }
 
@@ -163,6 +226,12 @@ fn copy(env: &Env<WithoutTls>, path: &Path) -> Result<(), Fault> {
         let _ = std::fs::remove_file(path);
     }
     copied
+}
+
+fn dead_letter((key, value): (&[u8], &[u8])) -> Result<StoredDeadLetter, Fault> {
+    decode_position_key(key)
+        .and_then(|(_, sequence)| decode_dead_letter(Sequence(sequence), value))
+        .ok_or_else(|| Table::DeadLetters.damaged(key))
 }
 
 fn head(key: &[u8], value: &[u8]) -> Result<Head, Fault> {
@@ -207,7 +276,17 @@ fn recovered_group(tables: &Tables, txn: &Read<'_>, record: GroupRecord) -> Resu
         let ((_, sequence), record) = decoded.ok_or_else(|| Table::Attempts.damaged(key))?;
         attempts.push((Sequence(sequence), record));
     }
-    Ok(RecoveredGroup { record, cursor, settled, attempts })
+    let mut replays = Vec::new();
+    for row in tables.scan(txn, Table::Replays, between(&first, &last))? {
+        let (key, value) = row?;
+        let decoded = decode_position_key(key).zip(value.try_into().ok().map(u32::from_be_bytes));
+        let ((_, sequence), generation) = decoded.ok_or_else(|| Table::Replays.damaged(key))?;
+        let at = sequence_key(Sequence(sequence));
+        // A replayed update is not trimmed.
+        let row = tables.get(txn, Table::Heads, &at)?.ok_or_else(|| Table::Replays.damaged(key))?;
+        replays.push((head(&at, row)?, generation));
+    }
+    Ok(RecoveredGroup { record, cursor, settled, attempts, replays })
 }
 
 /// Clears the bits at and below the cursor: they say nothing that it does not.

@@ -7,8 +7,9 @@ use std::path::{Path, PathBuf};
 use heed::{Env, WithoutTls};
 
 use super::codec::{
-    decode_attempts, decode_dead_letter, decode_group, decode_head, decode_ids, decode_payload,
-    decode_position_key, decode_quarantined, decode_sequence_key, decode_words,
+    decode_attempts, decode_dead_letter, decode_dead_letter_count, decode_event, decode_group,
+    decode_group_key, decode_head, decode_ids, decode_payload, decode_position_key, decode_quarantined,
+    decode_sequence_key, decode_words,
 };
 use super::environment::{self, DATA_FILE, Found, Unusable};
 use super::fault::Fault;
@@ -198,8 +199,15 @@ fn is_readable(table: Table, key: &[u8], value: &[u8]) -> bool {
         Table::Cursors => key.len() == 4 && decode_sequence_key(value).is_some(),
         Table::Settled => decode_position_key(key).is_some() && decode_words(value).is_some(),
         Table::Attempts => decode_position_key(key).is_some() && decode_attempts(value).is_some(),
-        Table::DeadLetters => decode_position_key(key).is_some() && decode_dead_letter(value).is_some(),
+        Table::DeadLetters => decode_position_key(key)
+            .is_some_and(|(_, sequence)| decode_dead_letter(Sequence(sequence), value).is_some()),
         Table::Ids => decode_ids(key, value).is_some(),
         Table::Quarantine => decode_sequence_key(key).is_some() && decode_quarantined(value).is_some(),
+        Table::Events => decode_event(key, value).is_some(),
+        Table::Replays => decode_position_key(key).is_some() && value.len() == 4,
+        Table::Deleted => std::str::from_utf8(key).is_ok_and(|name| GroupName::parse(name).is_ok()),
+        Table::DeadLetterCounts => {
+            decode_group_key(key).is_some() && decode_dead_letter_count(value).is_some()
+        }
     }
 }

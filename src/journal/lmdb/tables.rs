@@ -37,10 +37,18 @@ pub(super) enum Table {
     Ids = 9,
     /// Own counter → an element that could not be read.
     Quarantine = 10,
+    /// (sequence, group, time, attempt, settled) → what happened.
+    Events = 11,
+    /// (group, sequence) → the generation of its replay.
+    Replays = 12,
+    /// Name → nothing: groups that were deleted.
+    Deleted = 13,
+    /// Group → how many dead letters it has, and their bytes.
+    DeadLetterCounts = 14,
 }
 
 impl Table {
-    pub(super) const ALL: [Self; 10] = [
+    pub(super) const ALL: [Self; 14] = [
         Self::Meta,
         Self::Heads,
         Self::Payloads,
@@ -51,6 +59,10 @@ impl Table {
         Self::DeadLetters,
         Self::Ids,
         Self::Quarantine,
+        Self::Events,
+        Self::Replays,
+        Self::Deleted,
+        Self::DeadLetterCounts,
     ];
 
     pub(super) fn name(self) -> &'static str {
@@ -65,13 +77,17 @@ impl Table {
             Self::DeadLetters => "dead_letters",
             Self::Ids => "ids",
             Self::Quarantine => "quarantine",
+            Self::Events => "events",
+            Self::Replays => "replays",
+            Self::Deleted => "deleted",
+            Self::DeadLetterCounts => "dead_letter_counts",
         }
     }
 
     /// The fault that a row of this table is.
     pub(super) fn damaged(self, key: &[u8]) -> Fault {
         let key: String = match self {
-            Self::Meta => key.escape_ascii().to_string(),
+            Self::Meta | Self::Deleted => key.escape_ascii().to_string(),
             _ => key.iter().map(|byte| format!("{byte:02x}")).collect(),
         };
         Fault::Damaged(format!("the row with the key {key} of the table {}", self.name()))
@@ -106,20 +122,8 @@ pub(super) const ALL_KEYS: Keys<'static> = (Bound::Unbounded, Bound::Unbounded);
 
 impl Tables {
     pub(super) fn rows(&self, table: Table) -> &Rows {
-        let [meta, heads, payloads, groups, cursors, settled, attempts, dead_letters, ids, quarantine] =
-            &self.0;
-        match table {
-            Table::Meta => meta,
-            Table::Heads => heads,
-            Table::Payloads => payloads,
-            Table::Groups => groups,
-            Table::Cursors => cursors,
-            Table::Settled => settled,
-            Table::Attempts => attempts,
-            Table::DeadLetters => dead_letters,
-            Table::Ids => ids,
-            Table::Quarantine => quarantine,
-        }
+        // Numbered from 1 on, in the order of `ALL`.
+        &self.0[table as usize - 1]
     }
 
     /// The value of a row, verified.
@@ -140,6 +144,20 @@ impl Tables {
         keys: Keys<'_>,
     ) -> Result<impl Iterator<Item = Result<Row<'t>, Fault>> + use<'t>, Fault> {
         let rows = self.rows(table).range(txn, &keys)?;
+        Ok(rows.map(move |row| {
+            let (key, row) = row?;
+            Ok((key, verified(table, key, row)?))
+        }))
+    }
+
+    /// The same, descending.
+    pub(super) fn scan_back<'t>(
+        &self,
+        txn: &'t Read<'_>,
+        table: Table,
+        keys: Keys<'_>,
+    ) -> Result<impl Iterator<Item = Result<Row<'t>, Fault>> + use<'t>, Fault> {
+        let rows = self.rows(table).rev_range(txn, &keys)?;
         Ok(rows.map(move |row| {
             let (key, row) = row?;
             Ok((key, verified(table, key, row)?))

@@ -6,10 +6,13 @@
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use opentelemetry::trace::{SpanContext, SpanId, SpanKind, Status, TraceFlags, TraceId, TraceState};
-use opentelemetry::{InstrumentationScope, KeyValue, StringValue, Value};
+use opentelemetry::{InstrumentationScope, KeyValue, StringValue};
 use opentelemetry_sdk::trace::{SpanData, SpanEvents, SpanLinks};
 
 use super::{Delivery, Operation, Span};
+
+/// The ends of deliveries that are errors.
+const FAILED: [&str; 4] = ["nacked", "expired", "lost", "rejected"];
 
 /// The span as the exporter wants it.
 pub(super) fn span_data(span: Span, scope: &InstrumentationScope) -> SpanData {
@@ -32,15 +35,15 @@ pub(super) fn span_data(span: Span, scope: &InstrumentationScope) -> SpanData {
         attributes.push(KeyValue::new("messaging.message.body.size", i64::from(*size)));
     }
     let mut status = Status::Unset;
-    if let Some(Delivery { group, consumer, attempt, outcome, failed, settled }) = delivery {
+    if let Some(Delivery { group, consumer, attempt, outcome, settled }) = delivery {
         attributes.extend([
             KeyValue::new("messaging.consumer.group.name", StringValue::from(group.clone())),
             KeyValue::new("messaging.client.id", StringValue::from(consumer.clone())),
             KeyValue::new("switchboard.attempt", i64::from(*attempt)),
             KeyValue::new("switchboard.outcome", *outcome),
-            KeyValue::new("switchboard.settled", Value::Bool(*settled)),
         ]);
-        if *failed {
+        attributes.extend(settled.map(|how| KeyValue::new("switchboard.settled", how)));
+        if FAILED.contains(outcome) {
             attributes.push(KeyValue::new("error.type", *outcome));
             status = Status::error(*outcome);
         }

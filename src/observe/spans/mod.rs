@@ -72,12 +72,11 @@ pub struct Delivery {
     pub consumer: Arc<str>,
     /// Its number.
     pub attempt: u32,
-    /// What became of it, in the words of the metrics.
+    /// How it ended: `acked`, `nacked`, `released`, `expired`, `lost`, `rejected`, `revoked`, or `unsettled` where it goes
+    /// on after the gateway's end.
     pub outcome: &'static str,
-    /// Whether it failed.
-    pub failed: bool,
-    /// Whether the group is done with the update.
-    pub settled: bool,
+    /// How the group was done with the update by that, if it was.
+    pub settled: Option<&'static str>,
 }
 
 /// Takes spans in. Cheap to clone.

@@ -201,7 +201,7 @@ proptest! {
         let _ = codec::decode_payload(&value);
         let _ = codec::decode_group(&key, &value);
         let _ = codec::decode_attempts(&value);
-        let _ = codec::decode_dead_letter(&value);
+        let _ = codec::decode_dead_letter(Sequence(1), &value);
         let _ = codec::decode_quarantined(&value);
         let _ = codec::decode_words(&value);
     }
