@@ -12,6 +12,7 @@
 
 mod backup;
 mod checker;
+mod collector;
 mod consumer;
 mod corpus;
 mod gateway;
@@ -22,6 +23,7 @@ mod poison;
 mod steps;
 mod stops;
 mod takeover;
+mod traces;
 
 use std::time::Duration;
 
