@@ -5,6 +5,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use switchboard::grpc::proto::client::{NackOutcome, SettleCode};
 use tokio::time::Instant;
 
+use crate::POLL_INTERVAL;
 use crate::collector::{Collector, Span};
 use crate::gateway::{Mode, Setup, own_address, telegram};
 use crate::steps::{Hands, write};
@@ -158,7 +159,7 @@ async fn a_dead_collector_is_said_once_and_holds_nothing_up() {
         assert!(begin.elapsed() < Duration::from_secs(5), "round {round} took {:?}", begin.elapsed());
         let dropped = 2.0 * f64::from(round + 1);
         while gateway.metric("switchboard_spans_dropped_total", "").await < dropped {
-            tokio::time::sleep(crate::POLL_INTERVAL).await;
+            tokio::time::sleep(POLL_INTERVAL).await;
         }
     }
     let said = gateway.log().iter().filter(|line| line.contains("traces cannot be exported")).count();
