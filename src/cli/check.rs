@@ -9,6 +9,7 @@ use std::process::ExitCode;
 use clap::Args;
 
 use super::exit::Exit;
+use super::redact;
 use crate::config::{self, Bot, Config, Effective, Environment, Flags};
 use crate::telegram::{self, Finding};
 
@@ -28,7 +29,7 @@ pub async fn run(args: CheckArgs) -> ExitCode {
     let config = match config::load(&args.flags, &Environment::of_process()) {
         Ok(config) => config,
         Err(error) => {
-            eprintln!("{error}");
+            eprintln!("{}", redact::tokens(&error.to_string()));
             return Exit::Config.into();
         }
     };

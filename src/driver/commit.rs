@@ -270,6 +270,7 @@ impl<R: JournalReader> Core<R> {
             return;
         };
         let (group, settings, paused) = (record.id, record.settings, record.paused.is_some());
+        let ordering = record.ordering;
         let filter = record.filter().cloned();
         let consumers = self.dispatcher.stats(group).map_or(0, |stats| stats.members);
         if consumers >= super::groups::MAX_CONSUMERS {
@@ -292,6 +293,7 @@ impl<R: JournalReader> Core<R> {
             settings: subscription.settings,
             group_settings: settings,
             filter,
+            ordering,
             paused,
             held,
         };

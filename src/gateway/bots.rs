@@ -3,17 +3,18 @@
 use tokio::sync::{oneshot, watch};
 use tokio::task::JoinSet;
 
+use super::connection;
 use super::failure::Failure;
 use crate::config::{self, Config};
 use crate::driver::{self, BotHandle};
 use crate::grpc;
 use crate::http::public::Routes;
-use crate::inspect::Inspector;
+use crate::inspect::{Configured, Inspector};
 use crate::intake::Intake;
 use crate::journal::{Journal, lmdb};
 use crate::observe::metrics::Metrics;
 use crate::observe::spans::Recorder;
-use crate::telegram::{Fatal, Telegram, webhook_secret};
+use crate::telegram::{Fatal, StatusReader, Telegram, webhook_secret};
 
 /// A bot whose driver runs.
 pub(super) struct Bot {
@@ -29,8 +30,9 @@ pub(super) type DriverEnd = Result<(), Failure>;
 pub(super) type TelegramEnd = (Box<str>, Result<(), Fatal>);
 
 impl Bot {
-    pub(super) fn for_grpc(&self) -> grpc::Bot {
-        grpc::Bot { handle: self.handle.clone(), inspector: self.inspector.clone() }
+    pub(super) fn for_grpc(&self, status: StatusReader) -> grpc::Bot {
+        let inspector = self.inspector.clone().with_connection(connection::reader(status));
+        grpc::Bot { handle: self.handle.clone(), inspector }
     }
 }
 
@@ -87,7 +89,13 @@ fn start(
     let options = lmdb::Options::with_max_bytes(bot.journal_max_bytes);
     let journal = lmdb::open(dir, bot.telegram.token.bot_id(), &options)
         .map_err(|source| Failure::Journal { bot: name.into(), source })?;
-    let inspector = Inspector::new(journal.reader());
+    let inspector = Inspector::new(journal.reader()).with_configured(Configured {
+        group: bot.group,
+        retention_max_age_ms: millis(bot.retention.max_age),
+        retention_max_bytes: bot.retention.max_bytes,
+        dead_letter_max_age_ms: None,
+        dead_letter_max_bytes: None,
+    });
     let settings = driver::Settings {
         retention_max_age_ms: millis(bot.retention.max_age),
         retention_max_bytes: bot.retention.max_bytes,

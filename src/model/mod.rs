@@ -2,6 +2,7 @@
 //! Nothing here does IO or knows the time.
 
 mod attempt;
+pub mod base64url;
 mod batch;
 mod event;
 mod filter;

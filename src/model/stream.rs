@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::attempt::FailureRecord;
 use super::filter::Filter;
-use super::group::{GroupName, GroupSettings, Shard};
+use super::group::{GroupName, GroupSettings, Ordering, Shard};
 use super::head::{Payload, Sequence};
 use super::time::UnixMillis;
 use super::token::Token;
@@ -47,6 +47,8 @@ pub struct Opened {
     pub group_settings: GroupSettings,
     /// The group's filter; `None` if it gets everything.
     pub filter: Option<Filter>,
+    /// What the group's order is kept by.
+    pub ordering: Ordering,
     /// Whether the group is paused.
     pub paused: bool,
     /// The named tokens that are leased to it again.

@@ -1,6 +1,12 @@
 //! `AdminService`.
 
 mod backup;
+mod bots;
+mod group_message;
+mod groups;
+mod paging;
+mod refused;
+mod treatment;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -12,6 +18,7 @@ use tonic::{Request, Response, Status};
 use super::bots::Bots;
 use super::proto::server as pb;
 pub(super) use backup::BackupError;
+pub(super) use refused::{NotFound, Refused};
 
 /// The service.
 #[derive(Debug)]
@@ -36,65 +43,65 @@ impl pb::admin_service_server::AdminService for Admin {
 
     async fn list_bots(
         &self,
-        _request: Request<pb::ListBotsRequest>,
+        request: Request<pb::ListBotsRequest>,
     ) -> Result<Response<pb::ListBotsResponse>, Status> {
-        Err(Status::unimplemented("not in this build"))
+        bots::list(&self.bots, request.into_inner()).await.map(Response::new)
     }
 
     async fn get_bot(
         &self,
-        _request: Request<pb::GetBotRequest>,
+        request: Request<pb::GetBotRequest>,
     ) -> Result<Response<pb::GetBotResponse>, Status> {
-        Err(Status::unimplemented("not in this build"))
+        bots::get(&self.bots, request.get_ref()).await.map(Response::new)
     }
 
     async fn list_groups(
         &self,
-        _request: Request<pb::ListGroupsRequest>,
+        request: Request<pb::ListGroupsRequest>,
     ) -> Result<Response<pb::ListGroupsResponse>, Status> {
-        Err(Status::unimplemented("not in this build"))
+        groups::list(&self.bots, request.into_inner()).await.map(Response::new)
     }
 
     async fn get_group(
         &self,
-        _request: Request<pb::GetGroupRequest>,
+        request: Request<pb::GetGroupRequest>,
     ) -> Result<Response<pb::GetGroupResponse>, Status> {
-        Err(Status::unimplemented("not in this build"))
+        groups::get(&self.bots, request.get_ref()).await.map(Response::new)
     }
 
     async fn create_group(
         &self,
-        _request: Request<pb::CreateGroupRequest>,
+        request: Request<pb::CreateGroupRequest>,
     ) -> Result<Response<pb::CreateGroupResponse>, Status> {
-        Err(Status::unimplemented("not in this build"))
+        groups::create(&self.bots, request.into_inner()).await.map(Response::new)
     }
 
     async fn update_group(
         &self,
-        _request: Request<pb::UpdateGroupRequest>,
+        request: Request<pb::UpdateGroupRequest>,
     ) -> Result<Response<pb::UpdateGroupResponse>, Status> {
-        Err(Status::unimplemented("not in this build"))
+        groups::update(&self.bots, request.into_inner()).await.map(Response::new)
     }
 
     async fn delete_group(
         &self,
-        _request: Request<pb::DeleteGroupRequest>,
+        request: Request<pb::DeleteGroupRequest>,
     ) -> Result<Response<pb::DeleteGroupResponse>, Status> {
-        Err(Status::unimplemented("not in this build"))
+        groups::delete(&self.bots, request.get_ref()).await.map(Response::new)
     }
 
     async fn pause_group(
         &self,
-        _request: Request<pb::PauseGroupRequest>,
+        request: Request<pb::PauseGroupRequest>,
     ) -> Result<Response<pb::PauseGroupResponse>, Status> {
-        Err(Status::unimplemented("not in this build"))
+        groups::pause(&self.bots, request.get_ref()).await.map(Response::new)
     }
 
     async fn resume_group(
         &self,
-        _request: Request<pb::ResumeGroupRequest>,
+        request: Request<pb::ResumeGroupRequest>,
     ) -> Result<Response<pb::ResumeGroupResponse>, Status> {
-        Err(Status::unimplemented("not in this build"))
+        groups::resume(&self.bots, request.get_ref()).await.map(Response::new)
     }
 
     async fn seek_group(

@@ -38,6 +38,7 @@ async fn open() -> Fixture {
         settings: ConsumerSettings::DEFAULT,
         group_settings: GroupSettings::default(),
         filter: None,
+        ordering: Ordering::Chat,
         paused: false,
         held: Vec::new(),
     };
