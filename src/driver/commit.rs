@@ -212,10 +212,11 @@ impl<R: JournalReader> Core<R> {
         let mut heads = Vec::with_capacity(batch.updates.len());
         for StoredUpdate { head, payload } in batch.updates {
             self.last_sequence = head.sequence;
-            self.cache.push(head.sequence, Arc::new(payload));
+            self.cache.push(head.sequence, Arc::new(payload), now.unix);
             heads.push(head);
         }
         if !heads.is_empty() {
+            self.flights.durable(now, &heads);
             self.dispatcher.handle_appended(&heads);
         }
         if !batch.groups.is_empty() {
@@ -227,6 +228,7 @@ impl<R: JournalReader> Core<R> {
         self.dispatcher.handle_durable(now, &flight.waiting.records);
         self.tally.recorded(&self.groups, &flight.waiting.records);
         self.note_in_history(&flight.waiting.records);
+        self.flights.recorded(now, &flight.waiting.records);
         self.fulfil(now, flight.granted);
         if let Some(url) = batch.own_webhook {
             self.own_webhook.send_replace((!url.is_empty()).then_some(url));

@@ -6,12 +6,13 @@ use std::sync::{Arc, mpsc};
 use tokio::sync::watch;
 
 use super::commit::InFlight;
+use super::flights::{Flights, Start};
 use super::gathering::{Append, Gathering, Settling, answer, answer_leave};
 use super::groups::Groups;
 use super::handle::{AppendError, Input, IntakeState, LeaveError, PauseReason, SettleError, SubscribeError};
 use super::history::History;
 use super::ids::IdMemory;
-use super::payload_cache::PayloadCache;
+use super::payload_cache::{Cached, PayloadCache};
 use super::settings::Settings;
 use super::streams::Streams;
 use super::sweep::Sweep;
@@ -20,9 +21,7 @@ use super::trim::Trimmer;
 use super::wanted::WantedKinds;
 use crate::dispatch::{Command, Dispatcher, GroupStart, Identity, Jitter, StreamId};
 use crate::journal::{JournalReader, ReadError, Recovered, Room, Usage};
-use crate::model::{
-    Batch, DrainReason, Monotonic, Now, Payload, Sequence, StreamEnd, StreamEvent, UnixMillis,
-};
+use crate::model::{Batch, DrainReason, Monotonic, Now, Sequence, StreamEnd, StreamEvent, UnixMillis};
 
 /// How often a paused journal is asked whether it has room again.
 const PROBE_EVERY_MS: u64 = 500;
@@ -52,6 +51,7 @@ pub(super) struct Core<R> {
     pub(super) streams: Streams,
     pub(super) settings: Settings,
     pub(super) tally: Tally,
+    pub(super) flights: Flights,
     pub(super) last_sequence: Sequence,
     pub(super) last_time: UnixMillis,
     pub(super) ids: IdMemory,
@@ -104,6 +104,8 @@ impl<R: JournalReader> Core<R> {
             });
         }
         own_webhook.send_replace(recovered.own_webhook);
+        let start = Start { journal: recovered.journal_id, newest: recovered.last_sequence };
+        let flights = tally.flights(&start, settings.spans.clone());
         let core = Self {
             reader,
             dispatcher,
@@ -111,6 +113,7 @@ impl<R: JournalReader> Core<R> {
             streams: Streams::new(inputs),
             settings,
             tally,
+            flights,
             last_sequence: recovered.last_sequence,
             last_time: recovered.last_time,
             ids: IdMemory::new(recovered.ids),
@@ -328,6 +331,7 @@ impl<R: JournalReader> Core<R> {
             self.dispatcher.remove_group(group, StreamEnd::GroupDeleted);
             self.tally.forget(&self.groups, group);
             self.history.forget(group);
+            self.flights.forget(group);
             self.groups.remove(group);
         }
     }
@@ -362,8 +366,10 @@ impl<R: JournalReader> Core<R> {
             }
             let missing = self.streams.missing(&commands, &self.cache);
             let read = self.reader.read(&missing)?;
-            let read: BTreeMap<Sequence, Option<Arc<Payload>>> =
-                missing.into_iter().zip(read.into_iter().map(|payload| payload.map(Arc::new))).collect();
+            let read: BTreeMap<Sequence, Option<Cached>> = missing
+                .into_iter()
+                .zip(read.into_iter().map(|payload| payload.map(Cached::from_disk)))
+                .collect();
             for command in commands.drain(..) {
                 match command {
                     Command::Record(record) => self.gathering.records.push(record),
@@ -373,10 +379,13 @@ impl<R: JournalReader> Core<R> {
                             self.history.delivered(first.token.group, handouts.len());
                         }
                         let find = |sequence| match self.cache.get(sequence) {
-                            Some(payload) => Some(Arc::clone(payload)),
+                            Some(cached) => Some(cached.clone()),
                             None => read.get(&sequence).cloned().flatten(),
                         };
-                        self.streams.deliver(stream, handouts, find);
+                        let consumer = self.streams.consumer(stream);
+                        self.flights.delivered(now, &self.groups, consumer, &handouts, find);
+                        let find = |sequence| find(sequence).map(|cached| cached.payload);
+                        self.streams.deliver(stream, handouts, find, |token| self.flights.trace(token));
                     }
                     Command::Assign { stream, gained, lost, generation } => {
                         self.streams.send(stream, StreamEvent::Assignment { gained, lost, generation });

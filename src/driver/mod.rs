@@ -4,6 +4,7 @@
 mod clock;
 mod commit;
 mod core;
+mod flights;
 mod gathering;
 mod groups;
 mod handle;
@@ -12,6 +13,7 @@ mod ids;
 mod payload_cache;
 mod run;
 mod settings;
+mod spans;
 mod steering;
 mod streams;
 mod sweep;

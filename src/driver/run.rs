@@ -161,6 +161,7 @@ struct Channels {
 
 fn run<R: JournalReader>(mut core: Core<R>, mut clock: Clock, channels: &Channels) -> Result<(), Failure> {
     let result = turns(&mut core, &mut clock, channels);
+    core.flights.finish(clock.now());
     core.end_streams(if result.is_ok() { StreamEnd::Drained } else { StreamEnd::Failed });
     result
 }

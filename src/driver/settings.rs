@@ -1,6 +1,7 @@
 //! What a driver is told by the configuration.
 
 use crate::model::{GroupName, GroupSettings};
+use crate::observe::spans::Recorder;
 
 /// How a bot's journal is kept. Times are in milliseconds.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -21,6 +22,8 @@ pub struct Settings {
     pub group: GroupSettings,
     /// For the spread of retries.
     pub seed: u64,
+    /// Where spans go, if there is tracing.
+    pub spans: Option<Recorder>,
 }
 
 impl Default for Settings {
@@ -34,6 +37,7 @@ impl Default for Settings {
             groups: Vec::new(),
             group: GroupSettings::default(),
             seed: 0,
+            spans: None,
         }
     }
 }

@@ -3,12 +3,14 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::flights::{Flights, Start};
 use super::groups::Groups;
 use super::handle::{Appended, PauseReason};
 use crate::dispatch::{Change, Dispatcher, Ended, GroupStats, Handout, Record};
 use crate::journal::{Counts, Usage};
-use crate::model::{Batch, GroupId, Head, SettledAs};
-use crate::observe::metrics::{BotLabels, EndedLabels, GroupLabels, Metrics, SettledLabels};
+use crate::model::{Batch, GroupId, GroupRecord, Head, SettledAs, UnixMillis};
+use crate::observe::metrics::{BotLabels, EndedLabels, GroupLabels, Metrics, PauseLabels, SettledLabels};
+use crate::observe::spans::Recorder;
 
 /// The metrics of one bot's driver.
 #[derive(Debug)]
@@ -20,6 +22,11 @@ pub(super) struct Tally {
 impl Tally {
     pub(super) fn new(metrics: Metrics, bot: &str) -> Self {
         Self { metrics, labels: BotLabels { bot: bot.into() } }
+    }
+
+    /// What follows the updates from their delivery on, with the same metrics.
+    pub(super) fn flights(&self, start: &Start, recorder: Option<Recorder>) -> Flights {
+        Flights::new(self.metrics.clone(), self.bot(), start, recorder)
     }
 
     pub(super) fn bot(&self) -> &str {
@@ -37,6 +44,14 @@ impl Tally {
             None => tracing::info!(bot = self.bot(), "updates are taken again"),
         }
         self.metrics.intake_paused.get_or_create(&self.labels).set(i64::from(reason.is_some()));
+        let reason = match reason {
+            Some(PauseReason::JournalFull) => "journal_full",
+            Some(PauseReason::DiskFull) => "disk_full",
+            // These are no pauses: single requests are refused, or there will be no more.
+            Some(PauseReason::Overloaded | PauseReason::Stopping) | None => return,
+        };
+        let labels = PauseLabels { bot: Arc::clone(&self.labels.bot), reason };
+        self.metrics.intake_pauses.get_or_create(&labels).inc();
     }
 
     pub(super) fn usage(&self, usage: &Usage) {
@@ -129,18 +144,29 @@ impl Tally {
     }
 
     /// The gauges of a group.
-    pub(super) fn group(&self, groups: &Groups, id: GroupId, stats: &GroupStats, oldest_age_ms: Option<u64>) {
+    pub(super) fn group(&self, groups: &Groups, id: GroupId, stats: &GroupStats, oldest: Option<UnixMillis>) {
         let count = |count: usize| i64::try_from(count).unwrap_or(i64::MAX);
         let Some(labels) = self.labels_of(groups, id) else { return };
         self.metrics.consumers.get_or_create(&labels).set(count(stats.consumers));
         self.metrics.outstanding.get_or_create(&labels).set(count(stats.outstanding));
         self.metrics.lag.get_or_create(&labels).set(i64::try_from(stats.lag).unwrap_or(i64::MAX));
-        let _ = oldest_age_ms;
+        self.metrics.backing_off.get_or_create(&labels).set(count(stats.backing_off));
+        let seconds = oldest.map_or(0, |received| received.0 / 1_000);
+        self.metrics.oldest.get_or_create(&labels).set(i64::try_from(seconds).unwrap_or(i64::MAX));
+        let paused = groups.record(id).is_some_and(|record| record.paused.is_some());
+        self.metrics.group_paused.get_or_create(&labels).set(i64::from(paused));
     }
 
     /// The gauges of what is kept.
     pub(super) fn counts(&self, groups: &Groups, counts: &Counts) {
-        let _ = (groups, counts);
+        let count = |count| i64::try_from(count).unwrap_or(i64::MAX);
+        self.metrics.journal_updates.get_or_create(&self.labels).set(count(counts.updates));
+        for GroupRecord { id, .. } in groups.durable_records() {
+            let Some(labels) = self.labels_of(groups, *id) else { continue };
+            let kept = counts.dead_letters.iter().find(|(group, _)| group == id);
+            let kept = kept.map_or(0, |(_, kept)| kept.count);
+            self.metrics.dead_letters.get_or_create(&labels).set(count(kept));
+        }
     }
 
     /// Updates are removed from wherever they are not settled.
@@ -159,7 +185,15 @@ impl Tally {
         let Some(labels) = self.labels_of(groups, id) else { return };
         self.metrics.consumers.remove(&labels);
         self.metrics.outstanding.remove(&labels);
-        self.metrics.lag.remove(&labels);
+        for gauge in [
+            &self.metrics.lag,
+            &self.metrics.backing_off,
+            &self.metrics.oldest,
+            &self.metrics.dead_letters,
+            &self.metrics.group_paused,
+        ] {
+            gauge.remove(&labels);
+        }
         self.metrics.deliveries.remove(&labels);
         self.metrics.redeliveries.remove(&labels);
         let GroupLabels { bot, group } = labels;
@@ -192,7 +226,7 @@ fn outcome(record: &Record) -> Option<&'static str> {
     }
 }
 
-fn settled_label(how: SettledAs) -> &'static str {
+pub(super) fn settled_label(how: SettledAs) -> &'static str {
     match how {
         SettledAs::Acked => "acked",
         SettledAs::Rejected => "rejected",
@@ -202,7 +236,7 @@ fn settled_label(how: SettledAs) -> &'static str {
     }
 }
 
-fn ended_label(how: Ended) -> &'static str {
+pub(super) fn ended_label(how: Ended) -> &'static str {
     match how {
         Ended::Nacked => "nacked",
         Ended::Released => "released",

@@ -91,7 +91,7 @@ impl<R: JournalReader> Core<R> {
                 let heads = self.reader.heads(oldest, 1);
                 self.readable(heads).first().map(|head| head.received)
             });
-            self.tally.group(&self.groups, id, &stats, oldest.map(|received| now.unix.since(received)));
+            self.tally.group(&self.groups, id, &stats, oldest);
         }
         let counts = self.reader.counts();
         let counts = self.readable(counts);
