@@ -11,6 +11,7 @@ mod delivery;
 mod fields;
 mod filters;
 mod incoming;
+mod json;
 mod messages;
 mod nearest;
 pub mod proto;
@@ -22,4 +23,5 @@ mod subscribe;
 
 pub use access::{AccessToken, InvalidAccessToken};
 pub use bots::Bot;
+pub use json::JsonDoor;
 pub use server::{ServeError, Settings, serve};

@@ -14,6 +14,7 @@ use super::access::Denied;
 use super::admin::{BackupError, NotFound, Refused};
 use super::bots::UnresolvedBot;
 use super::fields::InvalidField;
+use super::json::JsonError;
 use super::settle::ResultsMissing;
 use crate::driver::{LeaveError, SettleError, SteerError, SubscribeError};
 use crate::inspect::InspectError;
@@ -266,6 +267,25 @@ impl From<BackupError> for Status {
             BackupError::Copy(InspectError::Failed(_)) | BackupError::File { .. } | BackupError::Panicked => {
                 refuse(Code::Internal, "BACKUP_FAILED", &error)
             }
+        }
+        .into_status()
+    }
+}
+
+impl From<JsonError> for Status {
+    fn from(error: JsonError) -> Self {
+        match &error {
+            JsonError::Closed => {
+                refuse(Code::Unavailable, "GATEWAY_STARTING", &error).retry_after(RETRY_DELAY)
+            }
+            JsonError::NoMethod(method) => {
+                refuse(Code::Unimplemented, "NO_METHOD", &error).with("method", method)
+            }
+            JsonError::NoJson => refuse(Code::Unimplemented, "NO_JSON", &error),
+            JsonError::Body { .. } => refuse(Code::InvalidArgument, "INVALID_JSON", &error),
+            JsonError::TooLong => refuse(Code::ResourceExhausted, "ANSWER_TOO_LONG", &error),
+            JsonError::Overdue(_) => refuse(Code::DeadlineExceeded, "CALL_OVERDUE", &error),
+            JsonError::Broken(_) => refuse(Code::Internal, "ANSWER_BROKEN", &error),
         }
         .into_status()
     }

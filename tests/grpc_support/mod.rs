@@ -227,6 +227,7 @@ pub fn delivery(sequence: u64, json: &str) -> Delivery {
         first_delivered: UnixMillis(1_700_000_000_500),
         last_failure: None,
         replayed: false,
+        trace: None,
         payload: Arc::new(Payload {
             key: "chat:42".into(),
             update: prost::Message::encode_to_vec(&update).into(),
