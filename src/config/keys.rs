@@ -145,7 +145,7 @@ pub static KEYS: &[Key] = {
     key("grpc.max_stream_age", Gateway, All, "DURATION", "1h", "The age at which a stream is asked to reconnect, give or take a tenth; 10s to 7d"),
     key("public.listen", Gateway, All, "ADDRESS:PORT", "127.0.0.1:8080", "Where webhooks come in, behind whatever ends TLS; used when a bot has a webhook"),
     key("public.url", Gateway, All, "URL", "", "What Telegram reaches the public listener by: https://bots.example.com"),
-    key("ops.listen", Gateway, All, "ADDRESS:PORT", "127.0.0.1:9090", "Where /metrics, /healthz and /readyz are"),
+    key("ops.listen", Gateway, All, "ADDRESS:PORT", "127.0.0.1:9090", "Where the live view, its API, /metrics, /healthz and /readyz are"),
     key("shutdown.grace", Gateway, All, "DURATION", "20s", "How long a stop waits for handlers to settle what they have"),
     key("log.format", Gateway, All, "auto|text|json", "auto", "auto: text on a terminal, JSON elsewhere"),
     key("log.level", Gateway, All, "FILTER", "info", "What is logged, as in RUST_LOG: debug, or info,switchboard::telegram=debug"),

@@ -8,15 +8,16 @@ use tokio::sync::watch;
 use super::commit::InFlight;
 use super::gathering::{Append, Gathering, Settling, answer, answer_leave};
 use super::groups::Groups;
-use super::handle::{
-    AppendError, Input, IntakeState, LeaveError, PauseReason, SettleError, SubscribeError, WantedKinds,
-};
+use super::handle::{AppendError, Input, IntakeState, LeaveError, PauseReason, SettleError, SubscribeError};
+use super::history::History;
 use super::ids::IdMemory;
 use super::payload_cache::PayloadCache;
 use super::settings::Settings;
 use super::streams::Streams;
+use super::sweep::Sweep;
 use super::tally::Tally;
 use super::trim::Trimmer;
+use super::wanted::WantedKinds;
 use crate::dispatch::{Command, Dispatcher, GroupStart, Identity, Jitter, StreamId};
 use crate::journal::{JournalReader, ReadError, Recovered, Room, Usage};
 use crate::model::{
@@ -28,6 +29,8 @@ const PROBE_EVERY_MS: u64 = 500;
 /// A commit that takes longer means that the disk is blocked: the gateway stands still then, since no handler's word can
 /// be taken, and its leases with it.
 const BLOCKED_MS: u64 = 1_000;
+/// How often the gauges are brought up to date.
+const STOCK_EVERY_MS: u64 = 1_000;
 /// Chunks of heads read in one turn, so that reading on never keeps the rest waiting for long.
 const CHUNKS_PER_TURN: usize = 4;
 
@@ -54,6 +57,8 @@ pub(super) struct Core<R> {
     pub(super) ids: IdMemory,
     pub(super) cache: PayloadCache,
     pub(super) trimmer: Trimmer,
+    pub(super) sweep: Sweep,
+    pub(super) history: History,
     pub(super) gathering: Gathering,
     pub(super) in_flight: Option<InFlight>,
     pub(super) probing: bool,
@@ -69,6 +74,8 @@ pub(super) struct Core<R> {
     pub(super) wanted: watch::Sender<WantedKinds>,
     stop_at: Option<Monotonic>,
     commands: Vec<Command>,
+    /// When the gauges are next brought up to date.
+    next_stock: Monotonic,
 }
 
 impl<R: JournalReader> Core<R> {
@@ -84,7 +91,7 @@ impl<R: JournalReader> Core<R> {
     ) -> Self {
         let identity = Identity { journal: recovered.journal_id, boot: recovered.boot };
         let mut dispatcher = Dispatcher::new(identity, Jitter::new(settings.seed));
-        let mut groups = Groups::new(recovered.last_group, settings.group);
+        let mut groups = Groups::new(recovered.last_group, settings.group, recovered.deleted);
         for group in recovered.groups {
             groups.recovered(&group.record, group.cursor);
             dispatcher.add_group(GroupStart {
@@ -97,7 +104,7 @@ impl<R: JournalReader> Core<R> {
             });
         }
         own_webhook.send_replace(recovered.own_webhook);
-        Self {
+        let core = Self {
             reader,
             dispatcher,
             groups,
@@ -109,6 +116,8 @@ impl<R: JournalReader> Core<R> {
             ids: IdMemory::new(recovered.ids),
             cache: PayloadCache::default(),
             trimmer: Trimmer::default(),
+            sweep: Sweep::default(),
+            history: History::default(),
             gathering: Gathering::default(),
             in_flight: None,
             probing: false,
@@ -122,7 +131,10 @@ impl<R: JournalReader> Core<R> {
             wanted,
             stop_at: None,
             commands: Vec::new(),
-        }
+            next_stock: Monotonic(0),
+        };
+        core.announce_wanted();
+        core
     }
 
     /// Takes one input in.
@@ -160,7 +172,7 @@ impl<R: JournalReader> Core<R> {
                 self.gathering.webhook = Some(url);
                 self.gathering.webhook_replies.push(reply);
             }
-            Input::Steer(_) => {}
+            Input::Steer(steer) => self.steer(now, steer),
             Input::Shutdown { grace_ms } => self.shut_down(now, grace_ms),
         }
     }
@@ -182,6 +194,14 @@ impl<R: JournalReader> Core<R> {
             self.dispatcher.handle_heads(wanted.group, &heads);
             self.carry_out(now)?;
         }
+        if let Some(wanted) = self.dispatcher.count_wanted() {
+            let heads = self.reader.heads(wanted.from, wanted.limit)?;
+            self.dispatcher.handle_counted(wanted.group, &heads);
+        }
+        if now.mono >= self.next_stock {
+            self.next_stock = now.mono.plus(STOCK_EVERY_MS);
+            self.take_stock(now);
+        }
         Ok(())
     }
 
@@ -202,7 +222,7 @@ impl<R: JournalReader> Core<R> {
         if self.awaits_commit() || now.mono < self.not_before {
             return Ok(None);
         }
-        let trims = self.stop_at.is_none() && self.trimmer.is_due(now.mono);
+        let trims = self.stop_at.is_none() && (self.trimmer.is_due(now.mono) || self.sweep.due);
         if !self.gathering.is_empty() || trims {
             let batch = self.begin_commit(now)?;
             if batch.is_empty() {
@@ -230,13 +250,13 @@ impl<R: JournalReader> Core<R> {
 
     /// When the next turn is needed at the latest, if nothing comes in. Now, if there is more to do at once.
     pub(super) fn next_wake(&mut self, now: Now) -> Monotonic {
-        if self.dispatcher.heads_wanted().is_some() {
+        if self.dispatcher.heads_wanted().is_some() || self.dispatcher.count_wanted().is_some() {
             return now.mono;
         }
         let mut wake = Monotonic(u64::MAX);
         if !self.awaits_commit() {
             if self.stop_at.is_none() {
-                wake = self.trimmer.next_pass();
+                wake = if self.sweep.due { Monotonic(0) } else { self.trimmer.next_pass() };
             }
             if !self.gathering.is_empty() {
                 wake = Monotonic(0);
@@ -307,6 +327,7 @@ impl<R: JournalReader> Core<R> {
         if self.groups.is_ephemeral(group) && !self.streams.any_of(group) {
             self.dispatcher.remove_group(group, StreamEnd::GroupDeleted);
             self.tally.forget(&self.groups, group);
+            self.history.forget(group);
             self.groups.remove(group);
         }
     }
@@ -348,6 +369,9 @@ impl<R: JournalReader> Core<R> {
                     Command::Record(record) => self.gathering.records.push(record),
                     Command::Deliver { stream, handouts } => {
                         self.tally.delivered(&self.groups, &handouts);
+                        if let Some(first) = handouts.first() {
+                            self.history.delivered(first.token.group, handouts.len());
+                        }
                         let find = |sequence| match self.cache.get(sequence) {
                             Some(payload) => Some(Arc::clone(payload)),
                             None => read.get(&sequence).cloned().flatten(),

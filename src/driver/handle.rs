@@ -5,6 +5,7 @@ use std::sync::{Arc, mpsc};
 use tokio::sync::{mpsc::UnboundedReceiver, mpsc::UnboundedSender, oneshot, watch};
 
 use super::steering::Steer;
+use super::wanted::WantedKinds;
 use crate::model::{
     ConsumerSettings, Filter, GroupName, KeyHash, Label, Opened, Payload, Quarantined, SettledResult,
     Settlement, Start, StreamEvent, Token, UnixMillis,
@@ -19,15 +20,6 @@ pub struct BotHandle {
     intake: watch::Receiver<IntakeState>,
     own_webhook: watch::Receiver<Option<Box<str>>>,
     wanted: watch::Receiver<WantedKinds>,
-}
-
-/// The kinds of updates that the durable groups of a bot want.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct WantedKinds {
-    /// Whether some group wants all that Telegram sends unasked; so also while there is no group.
-    pub default_kinds: bool,
-    /// Kinds that filters name, ascending.
-    pub named: Vec<KindCode>,
 }
 
 /// Where the answer to an input goes. Settling and appending are answered when the commit is durable.

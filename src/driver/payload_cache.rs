@@ -1,6 +1,6 @@
 //! The payloads that were appended last, so that handing them out needs no reading.
 
-use std::collections::VecDeque;
+use std::collections::{HashSet, VecDeque};
 use std::sync::Arc;
 
 use crate::model::{Payload, Sequence};
@@ -29,6 +29,16 @@ impl PayloadCache {
         }
     }
 
+    /// Removes some.
+    pub(super) fn forget(&mut self, sequences: &HashSet<Sequence>) {
+        let bytes = &mut self.bytes;
+        self.entries.retain(|(sequence, payload)| {
+            let goes = sequences.contains(sequence);
+            *bytes -= if goes { size(payload) } else { 0 };
+            !goes
+        });
+    }
+
     pub(super) fn get(&self, sequence: Sequence) -> Option<&Arc<Payload>> {
         let at = self.entries.binary_search_by_key(&sequence, |(sequence, _)| *sequence).ok()?;
         self.entries.get(at).map(|(_, payload)| payload)
@@ -54,5 +64,10 @@ mod tests {
         assert!(cache.bytes <= MAX_BYTES);
         assert!(cache.get(Sequence(100)).is_some() && cache.get(Sequence(80)).is_some());
         assert!(cache.get(Sequence(1)).is_none() && cache.get(Sequence(101)).is_none());
+
+        let before = cache.bytes;
+        cache.forget(&[Sequence(1), Sequence(90)].into());
+        assert!(cache.get(Sequence(90)).is_none() && cache.get(Sequence(91)).is_some());
+        assert_eq!(before - cache.bytes, (1 << 20) + 97);
     }
 }

@@ -9,9 +9,10 @@ use tokio::sync::{oneshot, watch};
 
 use super::clock::{Clock, stalled_ms, stopwatch};
 use super::core::{Core, Work};
-use super::handle::{BotHandle, Input, IntakeState, WantedKinds};
+use super::handle::{BotHandle, Input, IntakeState};
 use super::settings::Settings;
 use super::tally::Tally;
+use super::wanted::WantedKinds;
 use crate::journal::{CommitError, Journal, JournalReader, ReadError, Recovered, Usage};
 use crate::model::{Batch, GroupId, GroupName, GroupRecord, Now, Sequence, StreamEnd};
 use crate::observe::metrics::Metrics;

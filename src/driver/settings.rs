@@ -9,6 +9,10 @@ pub struct Settings {
     pub retention_max_age_ms: u64,
     /// When the journal uses more than this, settled updates go earlier, oldest first.
     pub retention_max_bytes: u64,
+    /// How long dead letters stay.
+    pub dead_letter_max_age_ms: u64,
+    /// When the dead letters of all groups take more than this, the oldest of the group with most go.
+    pub dead_letter_max_bytes: u64,
     /// How long a stream that was told to drain has until it is ended.
     pub drain_grace_ms: u64,
     /// Groups that exist before the first update is taken.
@@ -24,6 +28,8 @@ impl Default for Settings {
         Self {
             retention_max_age_ms: 24 * 3_600_000,
             retention_max_bytes: 4 << 30,
+            dead_letter_max_age_ms: 30 * 24 * 3_600_000,
+            dead_letter_max_bytes: 1 << 30,
             drain_grace_ms: 20_000,
             groups: Vec::new(),
             group: GroupSettings::default(),

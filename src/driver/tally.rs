@@ -5,9 +5,9 @@ use std::time::Duration;
 
 use super::groups::Groups;
 use super::handle::{Appended, PauseReason};
-use crate::dispatch::{Change, Dispatcher, Ended, Handout, Record};
-use crate::journal::Usage;
-use crate::model::{Batch, GroupId, SettledAs};
+use crate::dispatch::{Change, Dispatcher, Ended, GroupStats, Handout, Record};
+use crate::journal::{Counts, Usage};
+use crate::model::{Batch, GroupId, Head, SettledAs};
 use crate::observe::metrics::{BotLabels, EndedLabels, GroupLabels, Metrics, SettledLabels};
 
 /// The metrics of one bot's driver.
@@ -68,7 +68,8 @@ impl Tally {
     }
 
     pub(super) fn delivered(&self, groups: &Groups, handouts: &[Handout]) {
-        let Some(labels) = handouts.first().and_then(|first| self.group(groups, first.token.group)) else {
+        let Some(labels) = handouts.first().and_then(|first| self.labels_of(groups, first.token.group))
+        else {
             return;
         };
         self.metrics.deliveries.get_or_create(&labels).inc_by(handouts.len() as u64);
@@ -87,7 +88,7 @@ impl Tally {
     /// A delivery that ended without a settlement.
     fn ended(&self, groups: &Groups, record: &Record) {
         let Change::Ended { how, state } = &record.change else { return };
-        let Some(GroupLabels { bot, group }) = self.group(groups, record.group) else { return };
+        let Some(GroupLabels { bot, group }) = self.labels_of(groups, record.group) else { return };
         let how = ended_label(*how);
         tracing::debug!(
             bot = &*bot,
@@ -106,7 +107,7 @@ impl Tally {
         for run in records.chunk_by(|a, b| (a.group, outcome(a)) == (b.group, outcome(b))) {
             let Some(first) = run.first() else { continue };
             let (Some(outcome), Some(GroupLabels { bot, group })) =
-                (outcome(first), self.group(groups, first.group))
+                (outcome(first), self.labels_of(groups, first.group))
             else {
                 continue;
             };
@@ -127,22 +128,35 @@ impl Tally {
         }
     }
 
-    /// The gauges of all groups.
-    pub(super) fn groups(&self, groups: &Groups, dispatcher: &Dispatcher) {
+    /// The gauges of a group.
+    pub(super) fn group(&self, groups: &Groups, id: GroupId, stats: &GroupStats, oldest_age_ms: Option<u64>) {
         let count = |count: usize| i64::try_from(count).unwrap_or(i64::MAX);
-        for (id, _) in groups.all() {
-            let (Some(stats), Some(labels)) = (dispatcher.stats(id), self.group(groups, id)) else {
-                continue;
-            };
-            self.metrics.consumers.get_or_create(&labels).set(count(stats.consumers));
-            self.metrics.outstanding.get_or_create(&labels).set(count(stats.outstanding));
-            self.metrics.lag.get_or_create(&labels).set(i64::try_from(stats.lag).unwrap_or(i64::MAX));
+        let Some(labels) = self.labels_of(groups, id) else { return };
+        self.metrics.consumers.get_or_create(&labels).set(count(stats.consumers));
+        self.metrics.outstanding.get_or_create(&labels).set(count(stats.outstanding));
+        self.metrics.lag.get_or_create(&labels).set(i64::try_from(stats.lag).unwrap_or(i64::MAX));
+        let _ = oldest_age_ms;
+    }
+
+    /// The gauges of what is kept.
+    pub(super) fn counts(&self, groups: &Groups, counts: &Counts) {
+        let _ = (groups, counts);
+    }
+
+    /// Updates are removed from wherever they are not settled.
+    pub(super) fn purged(&self, groups: &Groups, dispatcher: &Dispatcher, heads: &[Head]) {
+        for (id, _) in groups.durable() {
+            let unsettled = heads.iter().filter(|head| !dispatcher.is_settled(id, head)).count();
+            if let Some(GroupLabels { bot, group }) = self.labels_of(groups, id).filter(|_| unsettled > 0) {
+                let labels = SettledLabels { bot, group, outcome: settled_label(SettledAs::Purged) };
+                self.metrics.settled.get_or_create(&labels).inc_by(unsettled as u64);
+            }
         }
     }
 
     /// An ephemeral group is gone, and its series with it.
     pub(super) fn forget(&self, groups: &Groups, id: GroupId) {
-        let Some(labels) = self.group(groups, id) else { return };
+        let Some(labels) = self.labels_of(groups, id) else { return };
         self.metrics.consumers.remove(&labels);
         self.metrics.outstanding.remove(&labels);
         self.metrics.lag.remove(&labels);
@@ -165,7 +179,7 @@ impl Tally {
         }
     }
 
-    fn group(&self, groups: &Groups, id: GroupId) -> Option<GroupLabels> {
+    fn labels_of(&self, groups: &Groups, id: GroupId) -> Option<GroupLabels> {
         let group: Arc<str> = groups.name(id)?.as_str().into();
         Some(GroupLabels { bot: Arc::clone(&self.labels.bot), group })
     }

@@ -100,6 +100,7 @@ fn start(
         groups: bot.groups.clone(),
         group: bot.group,
         seed: super::seed(),
+        ..driver::Settings::default()
     };
     let driver::Running { handle, ended } = driver::start(name, journal, settings, metrics.clone())
         .map_err(|source| Failure::Start { bot: name.into(), source })?;

@@ -178,6 +178,29 @@ impl Filter {
     }
 }
 
+impl std::fmt::Display for Filter {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        /// Enough to tell filters apart by.
+        const SHOWN: usize = 8;
+        let mut first = true;
+        let mut list = |name: &str, values: Vec<String>| {
+            if values.is_empty() {
+                return Ok(());
+            }
+            let more = if values.len() > SHOWN { ", …" } else { "" };
+            let shown = values.iter().take(SHOWN).map(String::as_str).collect::<Vec<_>>().join(", ");
+            let before = if std::mem::take(&mut first) { "" } else { "; " };
+            write!(f, "{before}{name} {shown}{more}")
+        };
+        let texts = |words: &[Box<str>]| words.iter().map(|word| format!("{word:?}")).collect();
+        list("kinds", self.parts.kinds.iter().map(|kind| kind.name().to_owned()).collect())?;
+        list("chat_ids", self.parts.chat_ids.iter().map(ToString::to_string).collect())?;
+        list("chat_types", self.parts.chat_types.iter().map(|kind| kind.name().to_owned()).collect())?;
+        list("commands", texts(&self.parts.commands))?;
+        list("callback_data_prefixes", texts(&self.parts.callback_data_prefixes))
+    }
+}
+
 impl PartialEq for Filter {
     fn eq(&self, other: &Self) -> bool {
         self.parts == other.parts
@@ -246,6 +269,12 @@ mod tests {
         assert!(chats.matches(&head("message", -100, None, "")));
         assert!(!chats.matches(&head("message", 100, None, "")));
         assert_eq!(chats.parts().chat_ids, [-100, 7]);
+        let both = filter(|parts| {
+            parts.chat_ids = (0..9).collect();
+            parts.commands = vec!["start".into()];
+        });
+        let text = both.unwrap().to_string();
+        assert_eq!(text, "chat_ids 0, 1, 2, 3, 4, 5, 6, 7, …; commands \"start\"");
     }
 
     #[test]

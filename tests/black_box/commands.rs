@@ -55,6 +55,25 @@ async fn a_demo_that_nobody_reads_ends_quietly_as_if_by_sigpipe() {
 }
 
 #[tokio::test]
+async fn a_tail_that_nobody_reads_ends_quietly_on_whatever_stream() {
+    let telegram = telegram().await;
+    let data = tempfile::tempdir().unwrap();
+    let gateway = Setup::new(data.path(), &telegram, Mode::Polling).start().await;
+    let address = format!("http://{}", gateway.grpc);
+    write(&telegram, 1, &["one", "two", "three"]).await;
+    let (read, written) = std::io::pipe().unwrap();
+    let mut command = Command::new(env!("CARGO_BIN_EXE_switchboard"));
+    command.args(["tail", "--address", &address, "--group", "web", "--start", "earliest"]).kill_on_drop(true);
+    command.stdout(written.try_clone().unwrap()).stderr(written);
+    let mut process = command.spawn().unwrap();
+    // What the command holds of the pipe is its own.
+    drop((command, read));
+    let ended = tokio::time::timeout(PATIENCE, process.wait()).await.unwrap().unwrap();
+    assert_eq!(ended.code(), Some(141));
+    gateway.stop().await;
+}
+
+#[tokio::test]
 async fn what_looks_like_a_token_is_not_repeated() {
     for args in [
         &["serve", "123456789:AAH-very_secret_part"][..],

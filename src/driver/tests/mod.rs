@@ -2,6 +2,7 @@
 
 mod bench;
 mod rig;
+mod steering;
 mod turns;
 
 use self::rig::{Rig, Verdict, group, update, within};

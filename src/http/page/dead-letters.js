@@ -110,7 +110,7 @@ export function deadLetters(page, { query }) {
   async function sum(method, requests, dryRun) {
     let total = 0;
     for (const request of requests) {
-      const answer = await page.call(method, { ...request, dryRun }, { timeoutMs: ACTION_TIMEOUT_MS });
+      const answer = await page.act(method, { ...request, dryRun }, { timeoutMs: ACTION_TIMEOUT_MS });
       const last = Array.isArray(answer) ? answer.at(-1) : answer;
       total += Number((Array.isArray(answer) ? (dryRun ? last?.total : last?.replayed) : last?.purged) ?? 0);
     }

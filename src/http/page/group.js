@@ -39,7 +39,7 @@ export function group(page, { path: [, bot = "", name = ""] }) {
 
   async function acted(method, request, words) {
     try {
-      group = (await page.call(method, request)).group ?? group;
+      group = (await page.act(method, request)).group ?? group;
       dialog.say(words);
     } catch (error) {
       dialog.say(error.message, "bad");
@@ -77,7 +77,7 @@ export function group(page, { path: [, bot = "", name = ""] }) {
         figure("Failing /s", rate(rates.failures), rates.failures ? "bad" : ""),
         figure("Dead letters", h("a", { href: to("dead-letters", { bot: group.bot, group: name }) }, count(dead)), dead ? "bad" : "")),
       h("div", { class: "charts" },
-        chart({ title: "Lag", unit: "", end: now(), points: samples.map((s) => [millis(s.time), int(s.lag)]) }),
+        chart({ title: "Lag", unit: "", end: now(), points: [...samples.map((s) => [millis(s.time), int(s.lag)]), [now(), int(status.lag)]] }),
         chart({ title: "Settled per second", unit: "/s", end: now(), points: speeds(samples) })),
       h("h2", null, "Consumers"), consumers(status.consumers ?? []),
       h("h2", null, "Blocked chats"), blocked(group.bot, status.blockedKeys ?? []),

@@ -31,7 +31,7 @@ export function keyboard(view, page) {
         const search = () => document.querySelector("main [name=contains]");
         if (search()) return search().focus();
         page.go(to("updates"));
-        requestAnimationFrame(() => requestAnimationFrame(() => search()?.focus()));
+        search()?.focus();
       },
       j: () => step(1),
       k: () => step(-1),

@@ -31,14 +31,22 @@ let asks = null;
 let downSince = null;
 let heard = null;
 let trouble = null;
+/** Whether the view has been loaded once: until then there is nothing to draw below an error. */
+let loaded = false;
 
 const page = {
   call: (method, request, options = {}) => call(method, request, { signal: leaving.signal, ...options }),
+  /** The same for what changes something: who goes elsewhere does not cancel it. */
+  act: (method, request, options) => call(method, request, options),
   redraw,
   refresh,
   /** Replaces the address without a new entry in the history. */
   replace: (hash) => history.replaceState(null, "", hash),
-  go: (hash) => (location.hash = hash),
+  /** Goes there at once: what is typed next is meant for there. */
+  go: (hash) => {
+    history.pushState(null, "", hash);
+    show();
+  },
 };
 
 function show() {
@@ -51,6 +59,7 @@ function show() {
     name = wanted in VIEWS ? wanted : null;
     view = name === null ? lost(wanted) : VIEWS[name](page, route);
     trouble = null;
+    loaded = false;
     document.getElementById("main").focus({ preventScroll: true });
     scrollTo(0, 0);
   }
@@ -80,6 +89,7 @@ async function refresh() {
     await shown.load();
     if (shown === view) {
       asks = downSince = trouble = null;
+      loaded = true;
       heard = now();
     }
   } catch (error) {
@@ -98,6 +108,7 @@ async function refresh() {
 function failed(error) {
   if (error.code === "UNAUTHENTICATED") {
     asks = asks ? "wrong" : "missing";
+    downSince = null;
   } else if (error.code === "UNREACHABLE" || error.code === "UNAVAILABLE") {
     downSince ??= Date.now();
     trouble = error.code === "UNAVAILABLE" ? error : null;
@@ -121,7 +132,8 @@ function redraw() {
   if (asks) {
     draw(main, tokenForm(asks, () => { asks = "missing"; refresh(); }));
   } else {
-    draw(main, trouble && downSince === null && h("p", { class: "notice bad", role: "alert", key: "trouble" }, trouble.message), view.draw());
+    const said = trouble && downSince === null && h("p", { class: "notice bad", role: "alert", key: "trouble" }, trouble.message);
+    draw(main, said && !loaded ? [h("h1", null, view.title), said] : [said, view.draw()]);
   }
 }
 
@@ -130,7 +142,8 @@ function status() {
   if (downSince !== null) {
     const since = duration(Math.floor((Date.now() - downSince) / 1_000) * 1_000);
     const why = trouble?.message ?? "The gateway does not answer";
-    return h("span", { class: "down" }, h("span", { class: "lamp bad" }), `${why} (for ${since}). Trying again.`);
+    // Screen readers say it once, not every second.
+    return h("span", { class: "down" }, h("span", { class: "lamp bad" }), why, h("span", { "aria-hidden": "true" }, ` (for ${since})`), ". Trying again.");
   }
   if (heard === null) return [h("span", { class: "lamp off" }), "Connecting"];
   return [h("span", { class: "lamp good" }), view.isPaused?.() ? "Feed paused" : "Live", h("button", { type: "button", class: "plain", title: "Keyboard shortcuts", "aria-label": "Keyboard shortcuts", onclick: dialog.help }, "?")];

@@ -52,7 +52,7 @@ export function seek(page, self) {
 
   async function move(dialogue) {
     await attempt(dialogue, async () => {
-      const done = await page.call("SeekGroup", request());
+      const done = await page.act("SeekGroup", request());
       dialog.say(`${self.group} goes on at #${done.sequence ?? 0}, with ${plural(done.updates, "update")}`);
       dialogue.close(true);
     });

@@ -7,7 +7,7 @@ import { chip, figure, loading } from "./parts.js";
 import { to } from "./routes.js";
 import { ago, bytes, clock, duration, exactly, millis, outcome, updateState } from "./words.js";
 
-const EVERY_MS = 1_000;
+const EVERY_MS = 2_000;
 
 export function update(page, { path: [, bot = "", ...id] }) {
   let answer = null;
@@ -34,7 +34,7 @@ export function update(page, { path: [, bot = "", ...id] }) {
     if (!sure) return;
     try {
       const method = dead ? "ReplayDeadLetters" : "ReplayUpdates";
-      const progress = await page.call(method, { bot, group: timeline.group, selection: { sequences: [answer.update.sequence] } });
+      const progress = await page.act(method, { bot, group: timeline.group, selection: { sequences: [answer.update.sequence] } });
       const replayed = Number(progress.at(-1)?.replayed ?? 0);
       dialog.say(replayed ? `Handed to ${timeline.group} again` : `${timeline.group} is not done with it, or it is gone: nothing was replayed`, replayed ? "good" : "bad");
     } catch (error) {

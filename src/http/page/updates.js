@@ -34,6 +34,7 @@ export function updates(page, { query }) {
   let rows = null;
   /** Where the search goes on towards older ones; empty at the end. */
   let older = "";
+  /** When it was looked last, by the gateway's clock. */
   let since = null;
   let paused = false;
   let searching = false;
@@ -93,13 +94,14 @@ export function updates(page, { query }) {
     page.redraw();
   }
 
-  /** What has come since the newest row. Looks no further back, however much is kept. */
+  /** What has come since the last look. Looks no further back, however much is kept. */
   async function newer() {
     const mine = wanted;
-    const newest = rows[0] ? millis(rows[0].update?.receivedTime) : since;
-    const startTime = new Date(Math.max(0, newest - OVERLAP_MS)).toISOString();
+    const began = now();
+    const startTime = new Date(since - OVERLAP_MS).toISOString();
     const answer = await page.call("ListUpdates", request({ selection: { ...selection(), startTime } }));
     if (mine !== wanted || paused) return;
+    since = began;
     const known = new Set([...rows, ...held].map((row) => row.sequence));
     const fresh = (answer.updates ?? []).filter((row) => !known.has(row.sequence));
     if (fresh.length === PAGE && answer.nextPageToken) {

@@ -69,7 +69,7 @@ export function clock(time) {
 
 export function relative(ms) {
   const away = now() - ms;
-  if (Math.abs(away) < 1_000) return "now";
+  if (Math.abs(away) < 1_000) return "just now";
   const text = duration(Math.floor(Math.abs(away) / 1_000) * 1_000).split(" ").slice(0, 2).join(" ");
   return away > 0 ? `${text} ago` : `in ${text}`;
 }
