@@ -70,7 +70,7 @@ async fn nothing_came(session: &mut Session, chat: i64) -> Failure {
         ));
     }
     let oldest = times.show_both(journal.oldest_time.as_ref());
-    if !oldest.is_empty() {
+    if journal.first_sequence > 1 && !oldest.is_empty() {
         lines.push(format!("  what came before {oldest} is not kept any more"));
     }
     if journal.quarantined_count > 0 {
