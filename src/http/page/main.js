@@ -146,7 +146,7 @@ function status() {
     return h("span", { class: "down" }, h("span", { class: "lamp bad" }), why, h("span", { "aria-hidden": "true" }, ` (for ${since})`), ". Trying again.");
   }
   if (heard === null) return [h("span", { class: "lamp off" }), "Connecting"];
-  return [h("span", { class: "lamp good" }), view.isPaused?.() ? "Feed paused" : "Live", h("button", { type: "button", class: "plain", title: "Keyboard shortcuts", "aria-label": "Keyboard shortcuts", onclick: dialog.help }, "?")];
+  return [h("span", { class: "lamp good" }), h("span", null, view.isPaused?.() ? "Feed paused" : "Live"), h("button", { type: "button", class: "plain", title: "Keyboard shortcuts", "aria-label": "Keyboard shortcuts", onclick: dialog.help }, "?")];
 }
 
 addEventListener("hashchange", show);
