@@ -1,4 +1,5 @@
-//! One commit of the journal (128 updates appended, the 128 before them settled and trimmed) against the least that
+//! One commit of the journal (128 updates appended, the 128 before them settled and trimmed), without and with an event
+//! for each settlement, as the driver writes them, against the least that
 //! durability costs: the same bytes appended to a file, and fdatasync.
 
 #![expect(clippy::expect_used, reason = "a benchmark that cannot run ends")]
@@ -11,8 +12,8 @@ use criterion::{BatchSize, BenchmarkId, Criterion, Throughput, criterion_group, 
 use switchboard::journal::Journal;
 use switchboard::journal::lmdb::{LmdbJournal, Options, open};
 use switchboard::model::{
-    Batch, GroupId, GroupName, GroupRecord, GroupSettings, Head, KeyHash, Label, Payload, Sequence,
-    SettledAs, StoredUpdate, UnixMillis,
+    AttemptOutcome, Batch, EndedAttempt, Event, GroupId, GroupName, GroupRecord, GroupSettings, Head,
+    KeyHash, Label, Payload, Sequence, SettledAs, StoredUpdate, UnixMillis,
 };
 use switchboard::update::KindCode;
 
@@ -58,6 +59,24 @@ fn batch(first: u64, bytes: &Bytes) -> Batch {
     }
 }
 
+/// The same with an event for each ack.
+fn with_events(batch: Batch) -> Batch {
+    let ended = |at: Sequence| EndedAttempt {
+        generation: 1,
+        attempt: 1,
+        consumer: "orders-7f9c6d5b8-x2x5z".into(),
+        delivered: UnixMillis(at.0),
+        replayed: false,
+        outcome: AttemptOutcome::Acked,
+        reason: "".into(),
+    };
+    let event = |settled: &(GroupId, Sequence, SettledAs)| {
+        let (group, at, how) = *settled;
+        (group, at, Event { time: UnixMillis(at.0 + 20), attempt: Some(ended(at)), settled: Some(how) })
+    };
+    Batch { events: batch.settled.iter().map(event).collect(), ..batch }
+}
+
 fn with_group(journal: &mut LmdbJournal) {
     let name = GroupName::parse("bench").expect("a name");
     let group = GroupRecord::new(GROUP, name, Sequence(1), GroupSettings::default(), UnixMillis(0));
@@ -83,22 +102,26 @@ fn commits(criterion: &mut Criterion) {
             });
         });
 
-        let path = dir.path().join(format!("lmdb-{size}"));
-        let mut journal = open(&path, 1, &Options::default()).expect("a journal");
-        with_group(&mut journal);
-        let mut next = 1;
-        group.bench_function(BenchmarkId::new("lmdb", size), |bencher| {
-            let setup = || {
-                let batch = batch(next, &bytes);
-                next += BATCH;
-                batch
-            };
-            bencher.iter_batched_ref(
-                setup,
-                |batch| journal.commit(batch).expect("a commit"),
-                BatchSize::PerIteration,
-            );
-        });
+        type Dress = fn(Batch) -> Batch;
+        let dresses: [(&str, Dress); 2] = [("lmdb", |batch| batch), ("lmdb with events", with_events)];
+        for (name, dress) in dresses {
+            let path = dir.path().join(format!("{name} {size}"));
+            let mut journal = open(&path, 1, &Options::default()).expect("a journal");
+            with_group(&mut journal);
+            let mut next = 1;
+            group.bench_function(BenchmarkId::new(name, size), |bencher| {
+                let setup = || {
+                    let batch = dress(batch(next, &bytes));
+                    next += BATCH;
+                    batch
+                };
+                bencher.iter_batched_ref(
+                    setup,
+                    |batch| journal.commit(batch).expect("a commit"),
+                    BatchSize::PerIteration,
+                );
+            });
+        }
     }
     group.finish();
 }

@@ -1,8 +1,8 @@
 //! The composition root: what starts and stops in which order.
 //!
 //! ```text
-//! start   ports ─▶ ops ─▶ journals recovered, drivers ─▶ gRPC ─▶ Telegram
-//! stop    Telegram ─▶ drivers and streams drain, settlements until the grace is over ─▶ gRPC ─▶ ops
+//! start   ports ─▶ ops ─▶ traces ─▶ journals recovered, drivers ─▶ gRPC ─▶ Telegram
+//! stop    Telegram ─▶ drivers and streams drain, settlements until the grace is over ─▶ gRPC ─▶ traces ─▶ ops
 //! ```
 //!
 //! The webhook stays registered and the offset unmoved, so that Telegram holds what comes meanwhile. A driver that
@@ -29,6 +29,7 @@ use crate::driver::BotHandle;
 use crate::grpc;
 use crate::http::{ops, public};
 use crate::observe::metrics::Metrics;
+use crate::observe::spans;
 
 use bots::{DriverEnd, TelegramEnd};
 pub use failure::Failure;
@@ -62,13 +63,17 @@ pub async fn run(config: Config, metrics: Metrics, mut asks: mpsc::Receiver<Ask>
     let ops = ops::Ops::new(state.clone(), metrics.clone(), api, ops_token);
     let ops = tokio::spawn(ops::serve(listeners.ops, ops, ops_stopped));
 
+    let (recorder, exporter) = tracing_of(&config, &metrics);
     let served = Served {
         grpc: listeners.grpc,
         grpc_settings: settings,
         public: listeners.public,
         public_connections: connections.public,
     };
-    let mut ended = start_and_run(&config, &metrics, &state, served, &mut asks).await;
+    let mut ended = start_and_run(&config, &metrics, recorder.as_ref(), &state, served, &mut asks).await;
+    if let Some(exporter) = exporter {
+        exporter.finish().await;
+    }
     if let Err(failure) = &mut ended {
         state.fail(failure);
     }
@@ -90,11 +95,12 @@ struct Served {
 async fn start_and_run(
     config: &Config,
     metrics: &Metrics,
+    recorder: Option<&spans::Recorder>,
     state: &Arc<State>,
     served: Served,
     asks: &mut mpsc::Receiver<Ask>,
 ) -> Result<(), Failure> {
-    let (bots, mut drivers) = bots::recover(config, metrics).await?;
+    let (bots, mut drivers) = bots::recover(config, metrics, recorder).await?;
     let telegrams = bots::connections(config, &bots, metrics)?;
     let routes = bots::routes(config, &bots)?;
     state.running(
@@ -164,6 +170,18 @@ async fn start_and_run(
         Some(Ask::Stop) = asks.recv() => {
             tracing::warn!("stopping at once; what is not settled comes again after the next start");
             ended.and(Err(Failure::Interrupted))
+        }
+    }
+}
+
+/// Begins to export traces, if that is configured. A gateway whose traces cannot be exported goes on without them.
+fn tracing_of(config: &Config, metrics: &Metrics) -> (Option<spans::Recorder>, Option<spans::Exporter>) {
+    let Some(settings) = &config.tracing else { return (None, None) };
+    match spans::start(settings, metrics.clone()) {
+        Ok((recorder, exporter)) => (Some(recorder), Some(exporter)),
+        Err(error) => {
+            tracing::error!("there are no traces: {error}");
+            (None, None)
         }
     }
 }

@@ -123,6 +123,61 @@ fn timestamp(tag: u32, time: UnixMillis, out: &mut BytesMut) {
     }
 }
 
+/// What the bytes of a `switchboard.v1.Update` say of it before its JSON.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Envelope<'a> {
+    /// Telegram's id.
+    pub update_id: i64,
+    /// The kind's name.
+    pub kind: &'a str,
+    /// When it was received.
+    pub received: UnixMillis,
+}
+
+/// Reads bytes that [`encode_update`] has written; `None` for others. The JSON is not looked at.
+#[must_use]
+pub fn read_envelope(mut bytes: &[u8]) -> Option<Envelope<'_>> {
+    let mut envelope = Envelope { update_id: 0, kind: "", received: UnixMillis(0) };
+    loop {
+        // Fields are written in order: behind the time there is nothing more that is wanted.
+        match field(&mut bytes)? {
+            (field::UPDATE_ID, Value::Number(id)) => envelope.update_id = id as i64,
+            (field::KIND, Value::Bytes(kind)) => envelope.kind = std::str::from_utf8(kind).ok()?,
+            (field::RECEIVED_TIME, Value::Bytes(mut time)) => {
+                while !time.is_empty() {
+                    match field(&mut time)? {
+                        (1, Value::Number(seconds)) => envelope.received.0 = seconds.checked_mul(1_000)?,
+                        (2, Value::Number(nanos)) => envelope.received.0 += nanos / 1_000_000,
+                        _ => return None,
+                    }
+                }
+                return Some(envelope);
+            }
+            _ => {}
+        }
+    }
+}
+
+enum Value<'a> {
+    Number(u64),
+    Bytes(&'a [u8]),
+}
+
+/// Takes the next field off the bytes.
+fn field<'a>(bytes: &mut &'a [u8]) -> Option<(u32, Value<'a>)> {
+    let (tag, wire_type) = decode_key(bytes).ok()?;
+    let number = decode_varint(bytes).ok()?;
+    match wire_type {
+        WireType::Varint => Some((tag, Value::Number(number))),
+        WireType::LengthDelimited => {
+            let (value, rest) = bytes.split_at_checked(usize::try_from(number).ok()?)?;
+            *bytes = rest;
+            Some((tag, Value::Bytes(value)))
+        }
+        _ => None,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
@@ -190,6 +245,13 @@ mod tests {
             };
             let bytes = encode_update(&bot, &update, UnixMillis(received));
             prop_assert_eq!(&bytes, &Bytes::from(generated.encode_to_vec()));
+            let envelope = Envelope { update_id, kind: &kind, received: UnixMillis(received) };
+            prop_assert_eq!(read_envelope(&bytes), Some(envelope));
+        }
+
+        #[test]
+        fn bytes_that_are_no_update_are_survived(bytes in proptest::collection::vec(any::<u8>(), 0..60)) {
+            let _any = read_envelope(&bytes);
         }
     }
 }

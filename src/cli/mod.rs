@@ -50,10 +50,7 @@ enum Command {
     Demo(demo::DemoArgs),
     /// Run a local Bot API server that stands in for Telegram
     Simulate(simulate::SimulateArgs),
-    /// Let the simulated Telegram send a sample update
     Trigger(trigger::TriggerArgs),
-    /// Print a group's updates as they come, or post them to a web server on this machine
-    #[command(after_help = EXIT_CODES)]
     Tail(tail::TailArgs),
     /// Measure this machine: throughput, latency, what the gateway takes
     Bench(bench::BenchArgs),
@@ -63,7 +60,6 @@ enum Command {
     Backup(backup::BackupArgs),
     /// Make a bot's journal from a backup
     Restore(restore::RestoreArgs),
-    /// Print a completion script for a shell
     Completions(completions::CompletionsArgs),
 }
 
@@ -112,17 +108,22 @@ fn explain(error: &clap::Error) -> ExitCode {
     if shown == text {
         error.exit();
     }
-    eprint!("{shown}");
-    eprintln!(
-        "A bot's token is never an argument: others see it with `ps`. Give it as TELEGRAM_BOT_TOKEN or in a file."
-    );
+    note(&format!(
+        "{}\nA bot's token is never an argument: others see it with `ps`. Give it as TELEGRAM_BOT_TOKEN or in a file.",
+        shown.trim_end()
+    ));
     Exit::Config.into()
 }
 
-/// A command's last words. What looks like a bot's token is left out.
-fn complain(command: &str, what: &dyn std::fmt::Display) {
+/// A line on standard error. What looks like a bot's token is left out.
+fn note(text: &str) {
     // Nobody is left to tell where standard error is closed.
-    let _ = writeln!(std::io::stderr(), "switchboard {command}: {}", redact::tokens(&what.to_string()));
+    let _ = writeln!(std::io::stderr(), "{}", redact::tokens(text));
+}
+
+/// A command's last words.
+fn complain(command: &str, what: &dyn std::fmt::Display) {
+    note(&format!("switchboard {command}: {what}"));
 }
 
 /// Without a command, or with flags only, it is `serve`.

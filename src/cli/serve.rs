@@ -6,7 +6,7 @@ use clap::Args;
 use tokio::sync::mpsc;
 
 use super::exit::Exit;
-use super::redact;
+use super::note;
 use super::signals::Stops;
 use crate::config::{self, Config, Environment, Flags};
 use crate::gateway::{self, Ask};
@@ -29,7 +29,7 @@ async fn serve(flags: &Flags) -> Exit {
     let config = match config::load(flags, &Environment::of_process()) {
         Ok(config) => config,
         Err(error) => {
-            eprintln!("{}", redact::tokens(&error.to_string()));
+            note(&error.to_string());
             return Exit::Config;
         }
     };

@@ -178,6 +178,7 @@ fn announce(running: &Running, described: &str, local: bool) -> std::io::Result<
     writeln!(out, "  Tokens:   any of the form 123456789:secret, each a bot of its own")?;
     writeln!(out, "  Webhooks: {webhooks}")?;
     writeln!(out, "  Control:  curl {url}/simulator")?;
+    writeln!(out, "  Samples:  switchboard trigger message.text --text hello --simulator {url}")?;
     writeln!(out, "Point the gateway at it:")?;
     writeln!(
         out,

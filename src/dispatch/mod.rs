@@ -20,16 +20,24 @@
 mod assignment;
 mod command;
 mod dispatcher;
+mod expiry;
 mod failures;
 mod group;
 mod hash;
 mod keys;
+mod lag;
 mod members;
 mod outstanding;
 mod progress;
 mod pump;
+mod purge;
+mod replay;
+mod seek;
 mod settle;
+mod standing;
+mod status;
 mod streams;
+mod trail;
 mod window;
 
 #[cfg(test)]

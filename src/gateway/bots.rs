@@ -13,6 +13,7 @@ use crate::inspect::{Configured, Inspector};
 use crate::intake::Intake;
 use crate::journal::{Journal, lmdb};
 use crate::observe::metrics::Metrics;
+use crate::observe::spans::Recorder;
 use crate::telegram::{Fatal, StatusReader, Telegram, webhook_secret};
 
 /// A bot whose driver runs.
@@ -39,6 +40,7 @@ impl Bot {
 pub(super) async fn recover(
     config: &Config,
     metrics: &Metrics,
+    spans: Option<&Recorder>,
 ) -> Result<(Vec<Bot>, JoinSet<DriverEnd>), Failure> {
     let data_dir = config.data_dir.clone();
     let made = tokio::task::spawn_blocking(move || {
@@ -49,10 +51,10 @@ pub(super) async fn recover(
         .bots
         .iter()
         .map(|bot| {
-            let (bot, metrics) = (bot.clone(), metrics.clone());
+            let (bot, metrics, spans) = (bot.clone(), metrics.clone(), spans.cloned());
             let dir = config.data_dir.join(bot.name());
             let drain_grace_ms = millis(config.shutdown_grace);
-            tokio::task::spawn_blocking(move || start(&bot, &dir, drain_grace_ms, metrics))
+            tokio::task::spawn_blocking(move || start(&bot, &dir, drain_grace_ms, metrics, spans))
         })
         .collect();
     let mut bots = Vec::new();
@@ -81,6 +83,7 @@ fn start(
     dir: &std::path::Path,
     drain_grace_ms: u64,
     metrics: Metrics,
+    spans: Option<Recorder>,
 ) -> Result<(Bot, Ended), Failure> {
     let name = bot.name();
     let options = lmdb::Options::with_max_bytes(bot.journal_max_bytes);
@@ -100,6 +103,8 @@ fn start(
         groups: bot.groups.clone(),
         group: bot.group,
         seed: super::seed(),
+        spans,
+        ..driver::Settings::default()
     };
     let driver::Running { handle, ended } = driver::start(name, journal, settings, metrics.clone())
         .map_err(|source| Failure::Start { bot: name.into(), source })?;

@@ -109,7 +109,7 @@ impl Batch {
             first_delivered_time: Some(timestamp(delivery.first_delivered)),
             last_failure: delivery.last_failure.as_ref().map(failure),
             replayed: delivery.replayed,
-            trace_parent: String::new(),
+            trace_parent: delivery.trace.map_or_else(String::new, |trace| trace.to_string()),
             update: delivery.payload.update.clone(),
         });
     }

@@ -1,9 +1,10 @@
-//! The contract as tests: scenarios that every implementation runs, once without and once with a reopen between any
-//! two operations. Each commit is also applied to a model in memory, and everything readable is compared with it.
+//! The contract as tests: scenarios that every implementation runs: as they are, with a reopen between any two
+//! operations, and with every commit made twice. Each commit is also applied to a model in memory, and everything readable is compared with it.
 
 mod model;
 mod random;
 mod scenarios;
+mod steering;
 
 use super::{Journal, JournalReader, Recovered};
 use crate::model::{Batch, Sequence, UnixMillis};
@@ -11,6 +12,7 @@ use crate::model::{Batch, Sequence, UnixMillis};
 use self::model::Model;
 pub(super) use self::random::random_batches_and_reopens;
 pub(super) use self::scenarios::*;
+pub(super) use self::steering::*;
 
 /// A place where one journal is, which can be opened over and over.
 pub(super) trait Place {
@@ -21,11 +23,14 @@ pub(super) trait Place {
     fn open(&self) -> Self::Journal;
 }
 
-/// When a subject is closed and opened again.
+/// What happens between any two commits to a subject.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Reopening {
-    Never,
-    AfterEveryCommit,
+pub(super) enum Between {
+    Nothing,
+    /// It is closed and opened again.
+    Reopen,
+    /// The last commit is made once more, which changes nothing.
+    Again,
 }
 
 /// A journal under test.
@@ -33,15 +38,15 @@ pub(super) struct Subject<P: Place> {
     place: P,
     /// `None` only while it is reopened.
     journal: Option<P::Journal>,
-    reopening: Reopening,
+    between: Between,
     model: Model,
 }
 
 impl<P: Place> Subject<P> {
-    pub(super) fn new(place: P, reopening: Reopening) -> Self {
+    pub(super) fn new(place: P, between: Between) -> Self {
         let journal = place.open();
         let model = Model::new(journal.reader().recover().unwrap().journal_id);
-        let subject = Self { place, journal: Some(journal), reopening, model };
+        let subject = Self { place, journal: Some(journal), between, model };
         subject.check();
         subject
     }
@@ -59,10 +64,18 @@ impl<P: Place> Subject<P> {
         let usage = self.journal.as_mut().unwrap().commit(batch).unwrap();
         assert!(usage.used_bytes <= usage.max_bytes, "{usage:?}");
         self.model.apply(batch);
-        match self.reopening {
-            Reopening::Never => self.check(),
-            Reopening::AfterEveryCommit => self.reopen(),
+        match self.between {
+            Between::Nothing => self.check(),
+            Between::Reopen => self.reopen(),
+            Between::Again => self.commit_again(batch),
         }
+    }
+
+    /// Commits to the journal what the model has got already. Sequences and quarantined elements are given out once.
+    pub(super) fn commit_again(&mut self, batch: &Batch) {
+        let again = Batch { updates: Vec::new(), quarantined: Vec::new(), ..batch.clone() };
+        self.journal.as_mut().unwrap().commit(&again).unwrap();
+        self.check();
     }
 
     pub(super) fn reopen(&mut self) {
@@ -87,6 +100,13 @@ impl<P: Place> Subject<P> {
             assert_eq!(reader.heads(middle.sequence, 3).unwrap(), expected);
         }
 
+        let back: Vec<_> = heads.iter().rev().copied().collect();
+        assert_eq!(reader.heads_back(Sequence(u64::MAX), usize::MAX).unwrap(), back);
+        if let Some(middle) = back.get(back.len() / 2) {
+            let expected: Vec<_> = back[back.len() / 2..].iter().copied().take(3).collect();
+            assert_eq!(reader.heads_back(middle.sequence, 3).unwrap(), expected);
+        }
+
         let asked: Vec<_> =
             heads.iter().rev().flat_map(|head| [head.sequence, head.sequence.next()]).collect();
         let expected: Vec<_> =
@@ -103,13 +123,44 @@ impl<P: Place> Subject<P> {
             }
         }
 
+        assert_eq!(reader.counts().unwrap(), self.model.counts());
         for (group, state) in &self.model.groups {
+            let back: Vec<_> = state.dead.values().rev().cloned().collect();
+            assert_eq!(reader.dead_letters_back(*group, Sequence(u64::MAX), usize::MAX).unwrap(), back);
+            if let Some(last) = back.first() {
+                let before = Sequence(last.head.sequence.0 - 1);
+                let second: Vec<_> = back.iter().skip(1).take(1).cloned().collect();
+                assert_eq!(reader.dead_letters_back(*group, before, 1).unwrap(), second);
+            }
             let all: Vec<_> = state.dead.values().cloned().collect();
             assert_eq!(reader.dead_letters(*group, Sequence(0), usize::MAX).unwrap(), all);
             if let Some(first) = all.first() {
                 let second: Vec<_> = all.iter().skip(1).take(1).cloned().collect();
                 assert_eq!(reader.dead_letters(*group, first.head.sequence.next(), 1).unwrap(), second);
             }
+        }
+        self.check_events_and_quarantine(&reader);
+    }
+}
+
+impl<P: Place> Subject<P> {
+    fn check_events_and_quarantine(&self, reader: &<P::Journal as Journal>::Reader) {
+        let mut with_events: Vec<_> = self.model.events.keys().map(|(at, ..)| *at).collect();
+        // One that has none, mostly.
+        with_events.push(self.model.recovered.last_sequence);
+        for at in with_events {
+            let of = self.model.events.iter().filter(|((sequence, ..), _)| *sequence == at);
+            let expected: Vec<_> = of.map(|((_, group, ..), event)| (*group, event.clone())).collect();
+            assert_eq!(reader.events(at).unwrap(), expected, "{at:?}");
+        }
+
+        let all: Vec<_> = self.model.quarantined.clone().into_iter().collect();
+        let back: Vec<_> = all.iter().rev().cloned().collect();
+        assert_eq!(reader.quarantined(0, usize::MAX).unwrap(), all);
+        assert_eq!(reader.quarantined_back(u64::MAX, usize::MAX).unwrap(), back);
+        if let [first, second, ..] = &*all {
+            assert_eq!(reader.quarantined(first.0 + 1, 1).unwrap(), [second.clone()]);
+            assert_eq!(reader.quarantined_back(second.0 - 1, 1).unwrap(), [first.clone()]);
         }
     }
 }
@@ -131,10 +182,21 @@ macro_rules! contract_suite {
             dead_letters_keep_their_payload
             update_ids_are_remembered_and_forgotten
             unreadable_elements_are_set_aside
+            quarantined_elements_are_forgotten_from_the_oldest_on
             the_webhook_is_remembered
             a_deleted_group_leaves_nothing
             a_group_that_is_not_there_has_no_progress
             a_changed_group_keeps_its_progress
+            a_deleted_name_is_remembered_until_a_group_has_it
+            a_sought_group_begins_anew_and_keeps_its_dead_letters
+            events_are_read_in_the_order_of_time
+            events_go_with_their_updates
+            a_replay_ends_with_its_settlement
+            a_replayed_update_has_attempts_of_its_own
+            a_replay_brings_a_trimmed_update_back
+            a_replayed_update_is_not_trimmed
+            removed_dead_letters_are_counted_out
+            nothing_is_left_of_a_purged_update
             trimmed_updates_are_gone
             a_whole_batch_is_applied_in_order
         }
@@ -148,9 +210,9 @@ macro_rules! contract_suite {
         $(
             #[test]
             fn $scenario() {
-                use $crate::journal::contract::{self, Reopening, Subject};
-                for reopening in [Reopening::Never, Reopening::AfterEveryCommit] {
-                    contract::$scenario(&mut Subject::new($place, reopening));
+                use $crate::journal::contract::{self, Between, Subject};
+                for between in [Between::Nothing, Between::Reopen, Between::Again] {
+                    contract::$scenario(&mut Subject::new($place, between));
                 }
             }
         )*

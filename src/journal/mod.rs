@@ -20,7 +20,9 @@ pub trait Journal: Send + 'static {
     /// A reader of what is durable.
     fn reader(&self) -> Self::Reader;
 
-    /// Makes the batch durable, whole or not at all. Applying the same (group, sequence) twice changes nothing.
+    /// Makes the batch durable, whole or not at all. Applying the same (group, sequence) twice changes nothing. Events
+    /// alone may be left out: when there is no room for new updates and most of the reserve is used up, so that
+    /// settlements go on.
     ///
     /// # Errors
     /// See [`CommitError`]. After [`CommitError::NoRoom`] nothing of the batch is durable and the journal goes on.
@@ -94,6 +96,12 @@ pub trait JournalReader: Clone + Send + Sync + 'static {
     /// # Errors
     /// [`ReadError`].
     fn events(&self, sequence: Sequence) -> Result<Vec<(GroupId, Event)>, ReadError>;
+
+    /// Up to `limit` quarantined elements with their numbers, from number `from` on, ascending: oldest first.
+    ///
+    /// # Errors
+    /// [`ReadError`].
+    fn quarantined(&self, from: u64, limit: usize) -> Result<Vec<(u64, Quarantined)>, ReadError>;
 
     /// Up to `limit` quarantined elements with their numbers, from number `from` on downwards, descending.
     ///
@@ -251,7 +259,7 @@ pub struct RecoveredGroup {
     pub cursor: Sequence,
     /// Settled positions above the cursor.
     pub settled: Vec<SettledBlock>,
-    /// What is remembered of deliveries of unsettled updates, ascending.
+    /// What is remembered of deliveries of updates that are not settled or are replayed, ascending.
     pub attempts: Vec<(Sequence, AttemptRecord)>,
     /// Updates that it gets again though it is done with them, with the generations of their replays, ascending.
     pub replays: Vec<(Head, u32)>,

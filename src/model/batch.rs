@@ -11,8 +11,10 @@ use super::time::UnixMillis;
 /// All that one commit makes durable. Applied in the order of its fields; idempotent by (group, sequence).
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Batch {
-    /// Groups that are new or changed.
+    /// Groups that are new.
     pub groups: Vec<GroupRecord>,
+    /// Groups that have changed.
+    pub changed_groups: Vec<GroupRecord>,
     /// Groups that go, with all that is kept about them. Their names are remembered until a group has them again.
     pub deleted_groups: Vec<GroupId>,
     /// Groups whose progress starts anew: everything up to the sequence counts as settled, nothing above does, and
@@ -33,16 +35,18 @@ pub struct Batch {
     pub settled: Vec<(GroupId, Sequence, SettledAs)>,
     /// Dead letters, with a copy of the payload taken by the journal; they are also in `settled`.
     pub dead_letters: Vec<(GroupId, Sequence, DeadLetter)>,
-    /// What happened to updates, for their timelines.
+    /// What happened to updates, for their timelines. Those of updates before the first stored one go with the next
+    /// ones that are trimmed or purged.
     pub events: Vec<(GroupId, Sequence, Event)>,
-    /// Updates that a group gets again though it is done with them, with the generation of that replay. One that was
-    /// trimmed is put back from the group's dead letter.
+    /// Updates that a group gets again though it is done with them, with the generation of that replay: their attempt
+    /// records begin anew. One that was trimmed is put back from the group's dead letter; one that is in neither place is
+    /// passed over.
     pub replays: Vec<(GroupId, Sequence, u32)>,
     /// Dead letters that are removed.
     pub removed_dead_letters: Vec<(GroupId, Sequence)>,
     /// Everything at or below the sequence is settled for the group: settled positions there may be forgotten.
     pub cursors: Vec<(GroupId, Sequence)>,
-    /// Updates whose payload, head and events are removed.
+    /// Updates whose payload, head and events are removed; but not those that a replay waits for.
     pub trimmed: Vec<Sequence>,
     /// Updates of which nothing is left: as `trimmed`, and settled for every group, their attempt records, replays and
     /// dead letters removed.
@@ -60,10 +64,14 @@ impl Batch {
         *self == Self::default()
     }
 
-    /// Whether it stores anything that takes room for long: what is refused when the journal is full.
+    /// Whether it stores anything that takes room for long: what is refused when the journal is full. Settlements with
+    /// their dead letters and events are not.
     #[must_use]
     pub fn appends(&self) -> bool {
-        !self.updates.is_empty() || !self.quarantined.is_empty() || !self.groups.is_empty()
+        !self.updates.is_empty()
+            || !self.quarantined.is_empty()
+            || !self.groups.is_empty()
+            || !self.replays.is_empty()
     }
 }
 

@@ -8,6 +8,7 @@ use super::group::{GroupName, GroupSettings, Ordering, Shard};
 use super::head::{Payload, Sequence};
 use super::time::UnixMillis;
 use super::token::Token;
+use super::trace::TraceContext;
 
 /// The shortest lease.
 pub const MIN_LEASE_MS: u64 = 1_000;
@@ -73,6 +74,8 @@ pub struct Delivery {
     pub last_failure: Option<FailureRecord>,
     /// Whether a replay asked for it.
     pub replayed: bool,
+    /// Its span; `None` where there is no tracing.
+    pub trace: Option<TraceContext>,
     /// The key's text and the wire `Update` message; shared by all groups.
     pub payload: Arc<Payload>,
 }

@@ -12,6 +12,7 @@
 
 mod backup;
 mod checker;
+mod collector;
 mod commands;
 mod consumer;
 mod corpus;
@@ -25,6 +26,7 @@ mod program;
 mod steps;
 mod stops;
 mod takeover;
+mod traces;
 mod web;
 
 use std::time::Duration;

@@ -129,6 +129,10 @@ impl JournalReader for FakeReader {
         Ok(Vec::new())
     }
 
+    fn quarantined(&self, _: u64, _: usize) -> Result<Vec<(u64, Quarantined)>, ReadError> {
+        Ok(Vec::new())
+    }
+
     fn quarantined_back(&self, _: u64, _: usize) -> Result<Vec<(u64, Quarantined)>, ReadError> {
         Ok(Vec::new())
     }
@@ -227,6 +231,7 @@ pub fn delivery(sequence: u64, json: &str) -> Delivery {
         first_delivered: UnixMillis(1_700_000_000_500),
         last_failure: None,
         replayed: false,
+        trace: None,
         payload: Arc::new(Payload {
             key: "chat:42".into(),
             update: prost::Message::encode_to_vec(&update).into(),

@@ -143,17 +143,15 @@ fn add_journal(facts: &mut Facts, times: &Times, journal: &JournalStatus) {
     facts.add("kept", kept);
     let (used, most) = (words::bytes(journal.used_bytes), words::bytes(journal.max_bytes));
     facts.add("journal", format!("{used} of {most}"));
-    let age = |age: &Option<prost_types::Duration>| age.as_ref().map(setting).unwrap_or_default();
-    facts.add(
-        "retention",
-        format!(
-            "settled updates {} within {}; dead letters {} within {}",
-            age(&journal.retention_max_age),
-            words::bytes(journal.retention_max_bytes),
-            age(&journal.dead_letter_max_age),
-            words::bytes(journal.dead_letter_max_bytes)
-        ),
-    );
+    let kept = [
+        ("settled updates", journal.retention_max_age, journal.retention_max_bytes),
+        ("dead letters", journal.dead_letter_max_age, journal.dead_letter_max_bytes),
+    ];
+    for (what, age, bytes) in kept {
+        if let Some(age) = age {
+            facts.add("retention", format!("{what} for {} within {}", setting(&age), words::bytes(bytes)));
+        }
+    }
     facts.add("dead letters", journal.dead_letter_count.to_string());
     facts.add("quarantined", journal.quarantined_count.to_string());
 }
@@ -195,6 +193,6 @@ mod tests {
         let lines = facts(&times, &bot).lines().join("\n");
         assert!(lines.contains("12 updates, sequence 1 to 12, the oldest from 1m ago"), "{lines}");
         assert!(lines.contains("3.0 MiB of 8.0 GiB"), "{lines}");
-        assert!(lines.contains("settled updates 1d within 1.0 GiB"), "{lines}");
+        assert!(lines.contains("settled updates for 1d within 1.0 GiB"), "{lines}");
     }
 }

@@ -46,14 +46,14 @@ impl Failure {
             Self::NotFound(_) => Exit::NotFound,
             Self::NotConfirmed => Exit::Precondition,
             Self::Interrupted(_) => Exit::Interrupted,
-            Self::Print(error) if error.kind() == ErrorKind::BrokenPipe => Exit::Done,
+            Self::Print(error) if error.kind() == ErrorKind::BrokenPipe => Exit::Unread,
             Self::Print(_) | Self::Signal(_) | Self::Json(_) => Exit::Failed,
         }
     }
 
     /// Whether somebody should read it: that nobody reads what is printed is no news.
     pub(super) fn is_worth_a_word(&self) -> bool {
-        self.exit() != Exit::Done
+        self.exit() != Exit::Unread
     }
 }
 
@@ -116,7 +116,8 @@ fn flag(field: &str) -> Option<&'static str> {
         "all" => "--all",
         "max_rate" => "--rate",
         "time" | "sequence" | "target" => "--to",
-        "kinds" => "--kind, --kinds",
+        "kinds" if field.contains("filter") => "--kinds",
+        "kinds" => "--kind",
         "chat_ids" => "--chats",
         "chat_types" => "--chat-types",
         "commands" => "--commands",
@@ -162,7 +163,7 @@ mod tests {
     #[test]
     fn a_closed_pipe_ends_the_command_without_a_word() {
         let closed = Failure::Print(ErrorKind::BrokenPipe.into());
-        assert_eq!(closed.exit(), Exit::Done);
+        assert_eq!(closed.exit(), Exit::Unread);
         assert!(!closed.is_worth_a_word());
         assert!(Failure::Print(ErrorKind::StorageFull.into()).is_worth_a_word());
     }

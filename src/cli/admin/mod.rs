@@ -31,6 +31,7 @@ use std::process::ExitCode;
 use clap::Subcommand;
 
 use super::exit::{ADMIN_EXIT_CODES, Exit};
+use super::{complain, redact};
 use console::Console;
 use failure::Failure;
 use session::{Session, Target};
@@ -122,7 +123,7 @@ async fn run_on(command: AdminCommand, console: Console) -> Exit {
     let mut session = match Session::new(command.target(), console) {
         Ok(session) => session,
         Err(failure) => {
-            eprintln!("switchboard {name}: {failure}");
+            complain(name, &failure);
             return failure.exit();
         }
     };
@@ -132,7 +133,9 @@ async fn run_on(command: AdminCommand, console: Console) -> Exit {
             if failure.is_worth_a_word() {
                 // What was printed before it went wrong comes first.
                 let _ = session.console.flush();
-                session.console.note(&format!("switchboard {name}: {failure}"));
+                let words = failure.to_string();
+                // Somebody may have given a token in place of a name, which the gateway then repeats.
+                session.console.note(&format!("switchboard {name}: {}", redact::tokens(&words)));
             }
             failure.exit()
         }

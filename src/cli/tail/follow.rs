@@ -8,6 +8,7 @@ use super::TailError;
 use super::forward::Forward;
 use super::print::Printer;
 use crate::cli::client::{self, Backoff, Client};
+use crate::cli::note;
 use crate::cli::signals::Stops;
 use crate::grpc::proto::client::subscribe_response::Event;
 use crate::grpc::proto::client::{
@@ -111,7 +112,8 @@ impl Tail {
         stops: &mut Stops,
     ) -> Result<Option<Box<Streaming<SubscribeResponse>>>, TailError> {
         let mut backoff = Backoff::default();
-        loop {
+        // The last ones can be done with while no stream is open.
+        while !self.hands.is_done() {
             self.request.held_tokens = self.hands.held_tokens();
             let subscribed = tokio::select! {
                 subscribed = self.client.subscribe(self.request.clone()) => subscribed,
@@ -128,7 +130,7 @@ impl Tail {
                 return Err(TailError::Refused(lost));
             }
             let wait = backoff.after_failure();
-            eprintln!("{}: {}; trying again in {wait:?}", self.address, client::describe(&lost));
+            note(&format!("{}: {}; trying again in {wait:?}", self.address, client::describe(&lost)));
             let again = tokio::time::sleep(wait);
             tokio::pin!(again);
             loop {
@@ -139,6 +141,7 @@ impl Tail {
                 }
             }
         }
+        Ok(None)
     }
 
     async fn stream(
@@ -164,7 +167,10 @@ impl Tail {
             match response.event {
                 Some(Event::Opened(opened)) => {
                     backoff.succeeded();
-                    eprintln!("{}: group {} of bot {}", self.address, opened.group, opened.bot);
+                    note(&format!("{}: group {} of bot {}", self.address, opened.group, opened.bot));
+                    if opened.paused {
+                        note("the group is paused: nothing comes until it is resumed");
+                    }
                     self.hands.opened(&opened);
                     self.request.consumer_id = opened.consumer_id;
                     self.request.bot = opened.bot;
@@ -204,7 +210,7 @@ impl Tail {
         };
         match tokio::time::timeout(LEAVE_TIMEOUT, self.client.leave(request)).await {
             Ok(Err(status)) if status.code() != Code::NotFound => {
-                eprintln!("{}: left without saying so: {}", self.address, client::describe(&status));
+                note(&format!("{}: left without saying so: {}", self.address, client::describe(&status)));
             }
             _ => {}
         }

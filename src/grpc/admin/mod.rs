@@ -2,17 +2,26 @@
 
 mod backup;
 mod bots;
+mod clock;
+mod dead_letters;
 mod group_message;
 mod groups;
+mod outstanding;
 mod paging;
+mod purge;
 mod refused;
+mod replay;
+mod seek;
+mod selections;
+mod standings;
+mod stored;
 mod treatment;
+mod updates;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use tokio::sync::Semaphore;
-use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status};
 
 use super::bots::Bots;
@@ -38,8 +47,8 @@ impl Admin {
 #[tonic::async_trait]
 impl pb::admin_service_server::AdminService for Admin {
     type BackupStream = backup::Chunks;
-    type ReplayDeadLettersStream = ReceiverStream<Result<pb::ReplayDeadLettersResponse, Status>>;
-    type ReplayUpdatesStream = ReceiverStream<Result<pb::ReplayUpdatesResponse, Status>>;
+    type ReplayDeadLettersStream = replay::Words<pb::ReplayDeadLettersResponse>;
+    type ReplayUpdatesStream = replay::Words<pb::ReplayUpdatesResponse>;
 
     async fn list_bots(
         &self,
@@ -106,37 +115,37 @@ impl pb::admin_service_server::AdminService for Admin {
 
     async fn seek_group(
         &self,
-        _request: Request<pb::SeekGroupRequest>,
+        request: Request<pb::SeekGroupRequest>,
     ) -> Result<Response<pb::SeekGroupResponse>, Status> {
-        Err(Status::unimplemented("not in this build"))
+        seek::seek(&self.bots, request.get_ref()).await.map(Response::new)
     }
 
     async fn list_dead_letters(
         &self,
-        _request: Request<pb::ListDeadLettersRequest>,
+        request: Request<pb::ListDeadLettersRequest>,
     ) -> Result<Response<pb::ListDeadLettersResponse>, Status> {
-        Err(Status::unimplemented("not in this build"))
+        dead_letters::list(&self.bots, request.into_inner()).await.map(Response::new)
     }
 
     async fn replay_dead_letters(
         &self,
-        _request: Request<pb::ReplayDeadLettersRequest>,
+        request: Request<pb::ReplayDeadLettersRequest>,
     ) -> Result<Response<Self::ReplayDeadLettersStream>, Status> {
-        Err(Status::unimplemented("not in this build"))
+        replay::dead_letters(&self.bots, request.into_inner()).await.map(Response::new)
     }
 
     async fn purge_dead_letters(
         &self,
-        _request: Request<pb::PurgeDeadLettersRequest>,
+        request: Request<pb::PurgeDeadLettersRequest>,
     ) -> Result<Response<pb::PurgeDeadLettersResponse>, Status> {
-        Err(Status::unimplemented("not in this build"))
+        dead_letters::purge(&self.bots, request.get_ref()).await.map(Response::new)
     }
 
     async fn list_updates(
         &self,
-        _request: Request<pb::ListUpdatesRequest>,
+        request: Request<pb::ListUpdatesRequest>,
     ) -> Result<Response<pb::ListUpdatesResponse>, Status> {
-        Err(Status::unimplemented("not in this build"))
+        updates::list(&self.bots, request.into_inner()).await.map(Response::new)
     }
 
     async fn get_update(
@@ -148,30 +157,30 @@ impl pb::admin_service_server::AdminService for Admin {
 
     async fn replay_updates(
         &self,
-        _request: Request<pb::ReplayUpdatesRequest>,
+        request: Request<pb::ReplayUpdatesRequest>,
     ) -> Result<Response<Self::ReplayUpdatesStream>, Status> {
-        Err(Status::unimplemented("not in this build"))
+        replay::updates(&self.bots, request.into_inner()).await.map(Response::new)
     }
 
     async fn purge_updates(
         &self,
-        _request: Request<pb::PurgeUpdatesRequest>,
+        request: Request<pb::PurgeUpdatesRequest>,
     ) -> Result<Response<pb::PurgeUpdatesResponse>, Status> {
-        Err(Status::unimplemented("not in this build"))
+        purge::purge(&self.bots, request.get_ref()).await.map(Response::new)
     }
 
     async fn list_outstanding(
         &self,
-        _request: Request<pb::ListOutstandingRequest>,
+        request: Request<pb::ListOutstandingRequest>,
     ) -> Result<Response<pb::ListOutstandingResponse>, Status> {
-        Err(Status::unimplemented("not in this build"))
+        outstanding::list(&self.bots, request.into_inner()).await.map(Response::new)
     }
 
     async fn list_quarantined(
         &self,
-        _request: Request<pb::ListQuarantinedRequest>,
+        request: Request<pb::ListQuarantinedRequest>,
     ) -> Result<Response<pb::ListQuarantinedResponse>, Status> {
-        Err(Status::unimplemented("not in this build"))
+        updates::list_quarantined(&self.bots, request.into_inner()).await.map(Response::new)
     }
 
     async fn backup(

@@ -6,7 +6,8 @@ use proptest::sample::Index;
 use proptest::test_runner::TestRunner;
 
 use super::scenarios::{attempts, dead_letter, group, update};
-use super::{Place, Reopening, Subject};
+use super::steering::event;
+use super::{Between, Place, Subject};
 use crate::journal::contract::model::Model;
 use crate::model::{Batch, GroupId, IdRange, Quarantined, Sequence, SettledAs, UnixMillis};
 
@@ -23,6 +24,12 @@ enum Action {
     Attempt(Index, Index, u32),
     Settle(Index, Vec<Index>),
     DeadLetter(Index, Index),
+    Event(Index, Index, u32),
+    Replay(Index, Index, u32),
+    RemoveDeadLetter(Index, Index),
+    Seek(Index, u64),
+    Purge(Vec<Index>),
+    ForgetQuarantined(u64),
     MoveCursor(Index, Index),
     Trim(Vec<Index>),
     SetWebhook(bool),
@@ -32,7 +39,7 @@ enum Action {
 #[derive(Clone, Debug)]
 enum Step {
     Commit(Vec<Action>),
-    /// Settlements, attempts, dead letters, cursors and trims of the last batch once more.
+    /// The last batch once more.
     Again,
     Reopen,
 }
@@ -52,7 +59,13 @@ fn action() -> impl Strategy<Value = Action> {
         1 => (0..3000usize).prop_map(Action::Quarantine),
         2 => (index(), index(), any::<u32>()).prop_map(|(group, at, attempt)| Action::Attempt(group, at, attempt)),
         4 => (index(), some(20)).prop_map(|(group, at)| Action::Settle(group, at)),
-        1 => (index(), index()).prop_map(|(group, at)| Action::DeadLetter(group, at)),
+        2 => (index(), index()).prop_map(|(group, at)| Action::DeadLetter(group, at)),
+        3 => (index(), index(), 0..9u32).prop_map(|(group, at, attempt)| Action::Event(group, at, attempt)),
+        2 => (index(), index(), 1..9u32).prop_map(|(group, at, generation)| Action::Replay(group, at, generation)),
+        1 => (index(), index()).prop_map(|(group, at)| Action::RemoveDeadLetter(group, at)),
+        1 => (index(), 0..9000u64).prop_map(|(group, to)| Action::Seek(group, to)),
+        1 => some(4).prop_map(Action::Purge),
+        1 => (0..9u64).prop_map(Action::ForgetQuarantined),
         2 => (index(), index()).prop_map(|(group, at)| Action::MoveCursor(group, at)),
         2 => some(12).prop_map(Action::Trim),
         1 => any::<bool>().prop_map(Action::SetWebhook),
@@ -74,6 +87,10 @@ fn batch(model: &Model, actions: &[Action]) -> Batch {
     let mut last_group = model.recovered.last_group.0;
     let groups: Vec<GroupId> = model.groups.keys().copied().collect();
     let stored: Vec<Sequence> = model.heads.keys().copied().collect();
+    // Updates that are stored, or of which only dead letters are left.
+    let mut known = stored.clone();
+    known.extend(model.groups.values().flat_map(|state| state.dead.keys()));
+    let pick_known = |index: &Index| if known.is_empty() { None } else { Some(*index.get(&known)) };
     let pick_group = |index: &Index| if groups.is_empty() { GroupId(1) } else { *index.get(&groups) };
     let pick = |index: &Index| if stored.is_empty() { None } else { Some(*index.get(&stored)) };
     for action in actions {
@@ -122,6 +139,20 @@ fn batch(model: &Model, actions: &[Action]) -> Batch {
                     batch.dead_letters.push((group, at, dead_letter(SettledAs::Rejected, at.0)));
                 }
             }
+            Action::Event(group, at, attempt) => {
+                let settled = [None, Some(SettledAs::Acked), Some(SettledAs::Expired)][*attempt as usize % 3];
+                let event = event(*attempt, model.recovered.last_time.0 + 1, settled);
+                batch.events.extend(pick_known(at).map(|at| (pick_group(group), at, event)));
+            }
+            Action::Replay(group, at, generation) => {
+                batch.replays.extend(pick_known(at).map(|at| (pick_group(group), at, *generation)));
+            }
+            Action::RemoveDeadLetter(group, at) => {
+                batch.removed_dead_letters.extend(pick_known(at).map(|at| (pick_group(group), at)));
+            }
+            Action::Seek(group, to) => batch.sought.push((pick_group(group), Sequence(*to))),
+            Action::Purge(at) => batch.purged.extend(at.iter().filter_map(pick_known)),
+            Action::ForgetQuarantined(to) => batch.forget_quarantined_to = *to,
             Action::MoveCursor(group, at) => {
                 batch.cursors.extend(pick(at).map(|at| (pick_group(group), at)));
             }
@@ -134,22 +165,11 @@ fn batch(model: &Model, actions: &[Action]) -> Batch {
     batch
 }
 
-/// What of a batch may be applied twice: sequences and groups are given out once.
-fn again(batch: &Batch, model: &Model) -> Batch {
-    let mut again =
-        Batch { groups: Vec::new(), updates: Vec::new(), quarantined: Vec::new(), ..batch.clone() };
-    again.dead_letters.retain(|(group, at, _)| {
-        model.payloads.contains_key(at)
-            || model.groups.get(group).is_some_and(|group| group.dead.contains_key(at))
-    });
-    again
-}
-
 pub(in crate::journal) fn random_batches_and_reopens<P: Place>(place: impl Fn() -> P) {
     let config = ProptestConfig { cases: 96, failure_persistence: None, ..ProptestConfig::default() };
     let steps = prop::collection::vec(step(), 1..25);
     let run = |steps: Vec<Step>| {
-        let mut subject = Subject::new(place(), Reopening::Never);
+        let mut subject = Subject::new(place(), Between::Nothing);
         let mut last = Batch::default();
         for step in steps {
             match step {
@@ -157,7 +177,7 @@ pub(in crate::journal) fn random_batches_and_reopens<P: Place>(place: impl Fn() 
                     last = batch(&subject.model, &actions);
                     subject.commit(&last);
                 }
-                Step::Again => subject.commit(&again(&last, &subject.model)),
+                Step::Again => subject.commit_again(&last),
                 Step::Reopen => subject.reopen(),
             }
         }

@@ -1,15 +1,22 @@
 //! The bytes of rows. Integers are big endian, so that the order of keys is the order of numbers. Decoding answers
 //! `None` to whatever encoding never made.
 
+mod attempts;
+mod events;
+mod groups;
+mod heads;
+
 use bytes::Bytes;
 
-use crate::journal::DeadLetterCount;
-use crate::model::{
-    AttemptOutcome, AttemptRecord, DeadLetter, EndedAttempt, Event, FailureKind, FailureRecord, Filter,
-    FilterParts, GroupId, GroupName, GroupRecord, GroupSettings, Head, IdRange, KeyHash, Label,
-    MAX_LABEL_BYTES, Ordering, Payload, Quarantined, Sequence, SettledAs, StoredDeadLetter, UnixMillis,
+use crate::model::{GroupId, IdRange, Quarantined, Sequence, UnixMillis};
+
+pub(super) use self::attempts::{
+    decode_attempts, decode_dead_letter, decode_dead_letter_count, decode_dead_letter_row,
+    decode_format_1_dead_letter, encode_attempts, encode_dead_letter, encode_dead_letter_count,
 };
-use crate::update::{ChatType, KindCode};
+pub(super) use self::events::{EventKey, decode_event, encode_event, event_key, event_keys};
+pub(super) use self::groups::{decode_group, encode_group};
+pub(super) use self::heads::{decode_head, decode_payload, encode_head, encode_payload};
 
 /// Reads a value from its front.
 pub(super) struct Decoder<'a>(&'a [u8]);
@@ -66,9 +73,27 @@ impl<'a> Decoder<'a> {
     /// A length, and so many bytes.
     pub(super) fn bytes(&mut self) -> Option<&'a [u8]> {
         let length = usize::try_from(self.u32()?).ok()?;
+        self.take(length)
+    }
+
+    /// So many bytes.
+    pub(super) fn take(&mut self, length: usize) -> Option<&'a [u8]> {
         let (bytes, rest) = self.0.split_at_checked(length)?;
         self.0 = rest;
         Some(bytes)
+    }
+
+    /// What [`put_varint`] wrote.
+    pub(super) fn varint(&mut self) -> Option<u64> {
+        let mut number = 0;
+        for shift in (0..u64::BITS).step_by(7) {
+            let byte = u64::from(self.u8()?);
+            number |= (byte & 0x7f) << shift;
+            if byte < 0x80 {
+                return Some(number);
+            }
+        }
+        None
     }
 
     /// A count, and so many things.
@@ -91,6 +116,20 @@ impl<'a> Decoder<'a> {
 pub(super) fn put_text(out: &mut Vec<u8>, text: &str) {
     out.extend_from_slice(&(text.len() as u32).to_be_bytes());
     out.extend_from_slice(text.as_bytes());
+}
+
+/// A number in as few bytes as it needs: seven bits in each, the lowest first, the high bit set in all but the last.
+fn put_varint(out: &mut Vec<u8>, mut number: u64) {
+    while number >= 0x80 {
+        out.push(number as u8 | 0x80);
+        number >>= 7;
+    }
+    out.push(number as u8);
+}
+
+/// A number of things; bounded far below 4 thousand millions by whoever takes them in.
+fn put_count(out: &mut Vec<u8>, count: usize) {
+    out.extend_from_slice(&(count as u32).to_be_bytes());
 }
 
 pub(super) fn sequence_key(sequence: Sequence) -> [u8; 8] {
@@ -136,372 +175,6 @@ pub(super) fn decode_ids(key: &[u8], value: &[u8]) -> Option<IdRange> {
     let (hour, first) = (decoder.u32()?, decoder.i64()? ^ i64::MIN);
     decoder.end(())?;
     Some(IdRange { hour, first, last: i64::from_be_bytes(value.try_into().ok()?) })
-}
-
-pub(super) fn encode_head(out: &mut Vec<u8>, head: &Head) {
-    out.extend_from_slice(&head.update_id.to_be_bytes());
-    out.extend_from_slice(&head.key.0.to_be_bytes());
-    out.extend_from_slice(&head.user.0.to_be_bytes());
-    out.extend_from_slice(&head.topic.0.to_be_bytes());
-    out.push(head.kind.0);
-    out.extend_from_slice(&head.size.to_be_bytes());
-    out.extend_from_slice(&head.received.0.to_be_bytes());
-    // As the time that it took: most are below a second.
-    let waited = head.committed.since(head.received).min(u64::from(u32::MAX));
-    out.extend_from_slice(&(waited as u32).to_be_bytes());
-    out.push(head.chat_type.map_or(0, ChatType::code));
-    out.push(u8::from(head.claimed));
-    out.extend_from_slice(head.label.as_str().as_bytes());
-}
-
-pub(super) fn decode_head(key: &[u8], value: &[u8]) -> Option<Head> {
-    let mut decoder = Decoder::new(value);
-    let mut head = Head {
-        sequence: decode_sequence_key(key)?,
-        update_id: decoder.i64()?,
-        key: KeyHash(decoder.u64()?),
-        user: KeyHash(decoder.u64()?),
-        topic: KeyHash(decoder.u64()?),
-        kind: KindCode(decoder.u8()?),
-        size: decoder.u32()?,
-        received: decoder.time()?,
-        committed: UnixMillis(0),
-        chat_type: None,
-        claimed: false,
-        label: Label::EMPTY,
-    };
-    head.committed = head.received;
-    if decoder.is_empty() {
-        // Written by format 1, which had no more.
-        return Some(head);
-    }
-    head.committed = head.received.plus(u64::from(decoder.u32()?));
-    let chat_type = decoder.u8()?;
-    head.chat_type = ChatType::from_code(chat_type);
-    if head.chat_type.is_none() && chat_type != 0 {
-        return None;
-    }
-    head.claimed = decoder.flag()?;
-    let label = std::str::from_utf8(decoder.rest()).ok().filter(|text| text.len() <= MAX_LABEL_BYTES)?;
-    head.label = Label::new(label);
-    Some(head)
-}
-
-pub(super) fn encode_payload(out: &mut Vec<u8>, payload: &Payload) {
-    put_text(out, &payload.key);
-    out.extend_from_slice(&payload.update);
-}
-
-pub(super) fn decode_payload(value: &[u8]) -> Option<Payload> {
-    payload(Decoder::new(value))
-}
-
-fn payload(mut decoder: Decoder<'_>) -> Option<Payload> {
-    let key = decoder.text()?.into();
-    Some(Payload { key, update: Bytes::copy_from_slice(decoder.rest()) })
-}
-
-pub(super) fn encode_group(out: &mut Vec<u8>, group: &GroupRecord) {
-    let settings = &group.settings;
-    put_text(out, group.name.as_str());
-    out.extend_from_slice(&group.generation.to_be_bytes());
-    out.extend_from_slice(&group.start.0.to_be_bytes());
-    out.extend_from_slice(&group.created.0.to_be_bytes());
-    out.extend_from_slice(&settings.max_failures.to_be_bytes());
-    for milliseconds in [
-        settings.min_failure_span_ms,
-        settings.backoff_initial_ms,
-        settings.backoff_max_ms,
-        settings.member_grace_ms,
-        settings.max_lease_ms,
-        settings.max_unsettled_age_ms,
-    ] {
-        out.extend_from_slice(&milliseconds.to_be_bytes());
-    }
-    out.extend_from_slice(&group.base_generation.to_be_bytes());
-    out.push(ordering_code(group.ordering));
-    out.push(u8::from(group.fallback));
-    out.extend_from_slice(&group.paused.map_or(0, |since| since.0).to_be_bytes());
-    put_count(out, group.max_ages.len());
-    for (kind, age_ms) in &group.max_ages {
-        out.push(kind.0);
-        out.extend_from_slice(&age_ms.to_be_bytes());
-    }
-    put_count(out, group.filters.len());
-    for (from, filter) in &group.filters {
-        out.extend_from_slice(&from.0.to_be_bytes());
-        encode_filter(out, filter.as_ref());
-    }
-}
-
-/// A number of things; bounded far below 4 thousand millions by whoever takes them in.
-fn put_count(out: &mut Vec<u8>, count: usize) {
-    out.extend_from_slice(&(count as u32).to_be_bytes());
-}
-
-fn ordering_code(ordering: Ordering) -> u8 {
-    match ordering {
-        Ordering::Chat => 0,
-        Ordering::User => 1,
-        Ordering::Topic => 2,
-        Ordering::None => 3,
-    }
-}
-
-fn ordering(code: u8) -> Option<Ordering> {
-    [Ordering::Chat, Ordering::User, Ordering::Topic, Ordering::None]
-        .into_iter()
-        .find(|ordering| ordering_code(*ordering) == code)
-}
-
-fn encode_filter(out: &mut Vec<u8>, filter: Option<&Filter>) {
-    let none = FilterParts::default();
-    let parts = filter.map_or(&none, Filter::parts);
-    put_count(out, parts.kinds.len());
-    out.extend(parts.kinds.iter().map(|kind| kind.0));
-    put_count(out, parts.chat_ids.len());
-    for id in &parts.chat_ids {
-        out.extend_from_slice(&id.to_be_bytes());
-    }
-    put_count(out, parts.chat_types.len());
-    out.extend(parts.chat_types.iter().map(|chat_type| chat_type.code()));
-    for words in [&parts.commands, &parts.callback_data_prefixes] {
-        put_count(out, words.len());
-        for word in words {
-            put_text(out, word);
-        }
-    }
-}
-
-fn decode_filter(decoder: &mut Decoder<'_>) -> Option<Option<Filter>> {
-    let parts = FilterParts {
-        kinds: decoder.list(|decoder| decoder.u8().map(KindCode))?,
-        chat_ids: decoder.list(Decoder::i64)?,
-        chat_types: decoder.list(|decoder| ChatType::from_code(decoder.u8()?))?,
-        commands: decoder.list(|decoder| decoder.text().map(Into::into))?,
-        callback_data_prefixes: decoder.list(|decoder| decoder.text().map(Into::into))?,
-    };
-    if parts == FilterParts::default() {
-        return Some(None);
-    }
-    Filter::new(parts).ok().map(Some)
-}
-
-pub(super) fn decode_group(key: &[u8], value: &[u8]) -> Option<GroupRecord> {
-    let mut decoder = Decoder::new(value);
-    let (id, name) = (decode_group_key(key)?, GroupName::parse(decoder.text()?).ok()?);
-    let (generation, start, created) = (decoder.u32()?, Sequence(decoder.u64()?), decoder.time()?);
-    let settings = GroupSettings {
-        max_failures: decoder.u32()?,
-        min_failure_span_ms: decoder.u64()?,
-        backoff_initial_ms: decoder.u64()?,
-        backoff_max_ms: decoder.u64()?,
-        member_grace_ms: decoder.u64()?,
-        max_lease_ms: decoder.u64()?,
-        max_unsettled_age_ms: decoder.u64()?,
-    };
-    let group = GroupRecord { generation, ..GroupRecord::new(id, name, start, settings, created) };
-    if decoder.is_empty() {
-        // Written by format 1, which had no more.
-        return Some(GroupRecord { base_generation: generation, ..group });
-    }
-    let group = GroupRecord {
-        base_generation: decoder.u32()?,
-        ordering: ordering(decoder.u8()?)?,
-        fallback: decoder.flag()?,
-        paused: Some(decoder.time()?).filter(|since| since.0 > 0),
-        max_ages: decoder.list(|decoder| Some((KindCode(decoder.u8()?), decoder.u64()?)))?,
-        filters: decoder.list(|decoder| Some((Sequence(decoder.u64()?), decode_filter(decoder)?)))?,
-        ..group
-    };
-    decoder.end(group)
-}
-
-pub(super) fn encode_attempts(out: &mut Vec<u8>, record: &AttemptRecord) {
-    for number in [record.attempt, record.failures, record.losses] {
-        out.extend_from_slice(&number.to_be_bytes());
-    }
-    for time in [record.first_delivered, record.first_failed, record.not_before] {
-        out.extend_from_slice(&time.0.to_be_bytes());
-    }
-    // The dispatcher bounds the history to a few entries.
-    out.extend_from_slice(&(record.history.len() as u32).to_be_bytes());
-    for failure in &record.history {
-        out.push(failure_code(failure.kind));
-        out.extend_from_slice(&failure.time.0.to_be_bytes());
-        out.extend_from_slice(&failure.attempt.to_be_bytes());
-        put_text(out, &failure.reason);
-        put_text(out, &failure.consumer);
-    }
-}
-
-pub(super) fn decode_attempts(value: &[u8]) -> Option<AttemptRecord> {
-    let mut decoder = Decoder::new(value);
-    let record = attempts(&mut decoder)?;
-    decoder.end(record)
-}
-
-fn attempts(decoder: &mut Decoder<'_>) -> Option<AttemptRecord> {
-    let mut record = AttemptRecord {
-        attempt: decoder.u32()?,
-        failures: decoder.u32()?,
-        losses: decoder.u32()?,
-        first_delivered: decoder.time()?,
-        first_failed: decoder.time()?,
-        not_before: decoder.time()?,
-        history: Vec::new(),
-    };
-    for _ in 0..decoder.u32()? {
-        record.history.push(FailureRecord {
-            kind: failure_kind(decoder.u8()?)?,
-            time: decoder.time()?,
-            attempt: decoder.u32()?,
-            reason: decoder.text()?.into(),
-            consumer: decoder.text()?.into(),
-        });
-    }
-    Some(record)
-}
-
-fn failure_code(kind: FailureKind) -> u8 {
-    match kind {
-        FailureKind::Nacked => 1,
-        FailureKind::Expired => 2,
-        FailureKind::Lost => 3,
-        FailureKind::Rejected => 4,
-    }
-}
-
-fn failure_kind(code: u8) -> Option<FailureKind> {
-    [FailureKind::Nacked, FailureKind::Expired, FailureKind::Lost, FailureKind::Rejected]
-        .into_iter()
-        .find(|kind| failure_code(*kind) == code)
-}
-
-fn settled_code(settled: SettledAs) -> u8 {
-    match settled {
-        SettledAs::Acked => 1,
-        SettledAs::Rejected => 2,
-        SettledAs::DeadLettered => 3,
-        SettledAs::Expired => 4,
-        SettledAs::Purged => 5,
-    }
-}
-
-fn settled_as(code: u8) -> Option<SettledAs> {
-    [SettledAs::Acked, SettledAs::Rejected, SettledAs::DeadLettered, SettledAs::Expired, SettledAs::Purged]
-        .into_iter()
-        .find(|settled| settled_code(*settled) == code)
-}
-
-/// `head` and `payload` are encoded.
-pub(super) fn encode_dead_letter(out: &mut Vec<u8>, letter: &DeadLetter, head: &[u8], payload: &[u8]) {
-    out.extend_from_slice(&letter.time.0.to_be_bytes());
-    out.push(settled_code(letter.settled));
-    encode_attempts(out, &letter.attempts);
-    put_count(out, head.len());
-    out.extend_from_slice(head);
-    out.extend_from_slice(payload);
-}
-
-pub(super) fn decode_dead_letter(sequence: Sequence, value: &[u8]) -> Option<StoredDeadLetter> {
-    let mut decoder = Decoder::new(value);
-    let letter = DeadLetter {
-        time: decoder.time()?,
-        settled: settled_as(decoder.u8()?)?,
-        attempts: attempts(&mut decoder)?,
-    };
-    let head = decode_head(&sequence_key(sequence), decoder.bytes()?)?;
-    Some(StoredDeadLetter { head, letter, payload: payload(decoder)? })
-}
-
-/// An event's key: its update, its group, when it was, and what ended: so that what is applied twice is there once.
-pub(super) fn event_key(group: GroupId, sequence: Sequence, event: &Event) -> [u8; 25] {
-    let mut key = [0; 25];
-    key[..8].copy_from_slice(&sequence.0.to_be_bytes());
-    key[8..12].copy_from_slice(&group.0.to_be_bytes());
-    key[12..20].copy_from_slice(&event.time.0.to_be_bytes());
-    key[20..24].copy_from_slice(&event.attempt.as_ref().map_or(0, |ended| ended.attempt).to_be_bytes());
-    key[24] = event.settled.map_or(0, settled_code);
-    key
-}
-
-/// The first and the last key of an update's events.
-pub(super) fn event_keys(sequence: Sequence) -> ([u8; 25], [u8; 25]) {
-    let (mut first, mut last) = ([0; 25], [u8::MAX; 25]);
-    first[..8].copy_from_slice(&sequence.0.to_be_bytes());
-    last[..8].copy_from_slice(&sequence.0.to_be_bytes());
-    (first, last)
-}
-
-pub(super) fn encode_dead_letter_count(out: &mut Vec<u8>, count: DeadLetterCount) {
-    out.extend_from_slice(&count.count.to_be_bytes());
-    out.extend_from_slice(&count.bytes.to_be_bytes());
-}
-
-pub(super) fn decode_dead_letter_count(value: &[u8]) -> Option<DeadLetterCount> {
-    let mut decoder = Decoder::new(value);
-    let count = DeadLetterCount { count: decoder.u64()?, bytes: decoder.u64()? };
-    decoder.end(count)
-}
-
-pub(super) fn encode_event(out: &mut Vec<u8>, event: &Event) {
-    let Some(ended) = &event.attempt else { return };
-    out.push(outcome_code(ended.outcome));
-    out.push(u8::from(ended.replayed));
-    out.extend_from_slice(&ended.generation.to_be_bytes());
-    out.extend_from_slice(&ended.delivered.0.to_be_bytes());
-    put_text(out, &ended.consumer);
-    out.extend_from_slice(ended.reason.as_bytes());
-}
-
-pub(super) fn decode_event(key: &[u8], value: &[u8]) -> Option<(GroupId, Event)> {
-    let mut decoder = Decoder::new(key);
-    let (_, group, time) = (decoder.u64()?, GroupId(decoder.u32()?), decoder.time()?);
-    let (attempt, settled) = (decoder.u32()?, decoder.u8()?);
-    let settled = if settled == 0 { None } else { Some(settled_as(settled)?) };
-    decoder.end(())?;
-    let mut decoder = Decoder::new(value);
-    let attempt = if decoder.is_empty() {
-        None
-    } else {
-        Some(EndedAttempt {
-            attempt,
-            outcome: outcome(decoder.u8()?)?,
-            replayed: decoder.flag()?,
-            generation: decoder.u32()?,
-            delivered: decoder.time()?,
-            consumer: decoder.text()?.into(),
-            reason: std::str::from_utf8(decoder.rest()).ok()?.into(),
-        })
-    };
-    Some((group, Event { time, attempt, settled }))
-}
-
-const OUTCOMES: [AttemptOutcome; 7] = [
-    AttemptOutcome::Acked,
-    AttemptOutcome::Nacked,
-    AttemptOutcome::Released,
-    AttemptOutcome::Expired,
-    AttemptOutcome::Lost,
-    AttemptOutcome::Rejected,
-    AttemptOutcome::Revoked,
-];
-
-fn outcome_code(outcome: AttemptOutcome) -> u8 {
-    match outcome {
-        AttemptOutcome::Acked => 1,
-        AttemptOutcome::Nacked => 2,
-        AttemptOutcome::Released => 3,
-        AttemptOutcome::Expired => 4,
-        AttemptOutcome::Lost => 5,
-        AttemptOutcome::Rejected => 6,
-        AttemptOutcome::Revoked => 7,
-    }
-}
-
-fn outcome(code: u8) -> Option<AttemptOutcome> {
-    OUTCOMES.into_iter().find(|outcome| outcome_code(*outcome) == code)
 }
 
 pub(super) fn encode_quarantined(out: &mut Vec<u8>, element: &Quarantined) {

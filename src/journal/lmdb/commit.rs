@@ -1,16 +1,17 @@
 //! Applies a batch to the tables, in the order of its fields.
 
+mod dead_letters;
+mod removal;
+
 use super::codec::{
-    decode_dead_letter, decode_dead_letter_count, decode_group, decode_group_key, decode_head,
-    encode_attempts, encode_dead_letter, encode_dead_letter_count, encode_event, encode_group, encode_head,
-    encode_payload, encode_quarantined, event_key, event_keys, group_key, id_key, position_key, sequence_key,
+    EventKey, decode_group, encode_attempts, encode_event, encode_group, encode_head, encode_payload,
+    encode_quarantined, event_key, group_key, id_key, position_key, sequence_key,
 };
 use super::fault::Fault;
 use super::meta::{self, CommitRow};
 use super::progress;
-use super::tables::{ALL_KEYS, Table, Writer, between};
-use crate::journal::DeadLetterCount;
-use crate::model::{AttemptRecord, Batch, DeadLetter, GroupId, Sequence, SettledAs, UnixMillis};
+use super::tables::{Read, Table, Tables, Writer, between};
+use crate::model::{AttemptRecord, Batch, GroupId, Sequence, UnixMillis};
 
 /// Buffers that outlive a commit.
 #[derive(Default)]
@@ -19,6 +20,19 @@ pub(super) struct Buffers {
     pub(super) row: Vec<u8>,
     /// Settled positions in the order of their blocks.
     positions: Vec<(GroupId, Sequence)>,
+    /// Events in the order of their keys, by their places in the batch.
+    events: Vec<(EventKey, usize)>,
+    /// Updates to remove, in order.
+    gone: Vec<Sequence>,
+}
+
+/// What becomes of a batch's events.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Trail {
+    /// They are written.
+    Kept,
+    /// They are left out, for want of room.
+    LeftOut,
 }
 
 /// Writes the batch, and the row of this commit, into the transaction.
@@ -26,6 +40,7 @@ pub(super) fn apply(
     writer: &mut Writer<'_>,
     batch: &Batch,
     last: CommitRow,
+    trail: Trail,
     buffers: &mut Buffers,
 ) -> Result<CommitRow, Fault> {
     let mut state = last;
@@ -39,27 +54,19 @@ pub(super) fn apply(
     progress::settle(writer, &batch.settled, &mut buffers.positions)?;
     forget_attempts(writer, batch)?;
     for (group, sequence, letter) in &batch.dead_letters {
-        dead_letter(writer, *group, *sequence, letter, &mut state)?;
+        dead_letters::add(writer, *group, *sequence, letter, &mut state)?;
     }
-    for (group, sequence, event) in &batch.events {
-        state.last_time = state.last_time.max(event.time);
-        writer.put(Table::Events, &event_key(*group, *sequence, event), |out| encode_event(out, event))?;
-    }
+    events(writer, batch, trail, &mut state, &mut buffers.events)?;
     for (group, sequence, generation) in &batch.replays {
-        replay(writer, *group, *sequence, *generation)?;
+        dead_letters::replay(writer, *group, *sequence, *generation)?;
     }
     for (group, sequence) in &batch.removed_dead_letters {
-        remove_dead_letter(writer, *group, *sequence)?;
+        dead_letters::remove(writer, *group, *sequence)?;
     }
     for (group, cursor) in &batch.cursors {
         progress::advance(writer, *group, *cursor)?;
     }
-    for sequence in &batch.trimmed {
-        trim(writer, *sequence)?;
-    }
-    for sequence in &batch.purged {
-        purge(writer, *sequence)?;
-    }
+    removal::trim_and_purge(writer, batch, &mut buffers.gone, &mut buffers.positions)?;
     if batch.forget_quarantined_to > 0 {
         let (first, last) = (0u64.to_be_bytes(), batch.forget_quarantined_to.to_be_bytes());
         writer.delete_range(Table::Quarantine, between(&first, &last))?;
@@ -74,12 +81,7 @@ pub(super) fn apply(
 }
 
 /// An upper bound of the room that the batch's new rows take, in bytes.
-pub(super) fn room_needed(batch: &Batch) -> u64 {
-    /// A row's key, checksum, head and share of half-filled pages.
-    const ROW: usize = 512;
-    /// What does not fit a page beside others takes whole pages of its own.
-    const PAGE: usize = 4096;
-    let row = |value: usize| ROW + if value > PAGE / 4 { value.next_multiple_of(PAGE) } else { value * 2 };
+pub(super) fn room_needed(batch: &Batch, tables: &Tables, txn: &Read<'_>) -> Result<u64, Fault> {
     let updates: usize = batch
         .updates
         .iter()
@@ -87,31 +89,50 @@ pub(super) fn room_needed(batch: &Batch) -> u64 {
         .sum();
     let quarantined: usize =
         batch.quarantined.iter().map(|element| row(element.reason.len() + element.bytes.len())).sum();
-    (updates + quarantined + batch.groups.len() * ROW) as u64
+    let rest = batch.groups.len() + batch.events.len() + batch.replays.len();
+    let copies = dead_letters::bytes_copied(batch, tables, txn)?;
+    Ok((updates + quarantined + rest * ROW + copies) as u64)
+}
+
+/// A row's key, checksum, head and share of half-filled pages.
+const ROW: usize = 512;
+
+/// What a row with a value of so many bytes takes.
+fn row(value: usize) -> usize {
+    /// What does not fit a page beside others takes whole pages of its own.
+    const PAGE: usize = 4096;
+    ROW + if value > PAGE / 4 { value.next_multiple_of(PAGE) } else { value * 2 }
 }
 
 fn groups(writer: &mut Writer<'_>, batch: &Batch, state: &mut CommitRow) -> Result<(), Fault> {
-    for group in &batch.groups {
+    for group in batch.groups.iter().chain(&batch.changed_groups) {
         state.last_group = state.last_group.max(group.id);
         state.last_time = state.last_time.max(group.created);
         writer.put(Table::Groups, &group_key(group.id), |out| encode_group(out, group))?;
-        writer.delete(Table::Deleted, group.name.as_str().as_bytes())?;
     }
     for group in &batch.deleted_groups {
         let key = group_key(*group);
-        if let Some(record) = writer.get(Table::Groups, &key)? {
-            let record = decode_group(&key, record).ok_or_else(|| Table::Groups.damaged(&key))?;
-            writer.put(Table::Deleted, record.name.as_str().as_bytes(), |_| ())?;
+        let Some(record) = writer.get(Table::Groups, &key)? else { continue };
+        let record = decode_group(&key, record).ok_or_else(|| Table::Groups.damaged(&key))?;
+        writer.put(Table::Deleted, record.name.as_str().as_bytes(), |_| ())?;
+        for table in [Table::Groups, Table::Cursors, Table::DeadLetterCounts] {
+            writer.delete(table, &key)?;
         }
-        writer.delete(Table::Groups, &key)?;
-        writer.delete(Table::Cursors, &key)?;
-        writer.delete(Table::DeadLetterCounts, &key)?;
         let (first, last) = (position_key(*group, 0), position_key(*group, u64::MAX));
         for table in [Table::Settled, Table::Attempts, Table::DeadLetters, Table::Replays] {
             writer.delete_range(table, between(&first, &last))?;
         }
     }
+    for group in &batch.groups {
+        // One with the name of another that was deleted by the same batch stays.
+        if writer.get(Table::Groups, &group_key(group.id))?.is_some() {
+            writer.delete(Table::Deleted, group.name.as_str().as_bytes())?;
+        }
+    }
     for (group, to) in &batch.sought {
+        if progress::cursor(writer, *group)?.is_none() {
+            continue;
+        }
         let (first, last) = (position_key(*group, 0), position_key(*group, u64::MAX));
         for table in [Table::Settled, Table::Attempts, Table::Replays] {
             writer.delete_range(table, between(&first, &last))?;
@@ -178,12 +199,16 @@ fn attempt(
     record: &AttemptRecord,
     state: &mut CommitRow,
 ) -> Result<(), Fault> {
-    let known = progress::cursor(writer, group)?.is_some();
-    if !known || progress::is_settled(writer, group, sequence)? {
+    if progress::cursor(writer, group)?.is_none() {
+        return Ok(());
+    }
+    let key = position_key(group, sequence.0);
+    // What is settled is not attempted, but for a replay.
+    if progress::is_settled(writer, group, sequence)? && writer.get(Table::Replays, &key)?.is_none() {
         return Ok(());
     }
     state.last_time = state.last_time.max(newest_time(record));
-    writer.put(Table::Attempts, &position_key(group, sequence.0), |out| encode_attempts(out, record))
+    writer.put(Table::Attempts, &key, |out| encode_attempts(out, record))
 }
 
 /// The newest past time in the record.
@@ -206,95 +231,35 @@ fn forget_attempts(writer: &mut Writer<'_>, batch: &Batch) -> Result<(), Fault> 
     Ok(())
 }
 
-fn dead_letter(
+/// Most acks come in the order of the updates: their events go to the table's end, which fills its pages.
+fn events(
     writer: &mut Writer<'_>,
-    group: GroupId,
-    sequence: Sequence,
-    letter: &DeadLetter,
+    batch: &Batch,
+    trail: Trail,
     state: &mut CommitRow,
+    order: &mut Vec<(EventKey, usize)>,
 ) -> Result<(), Fault> {
-    if progress::cursor(writer, group)?.is_none() {
+    order.clear();
+    for (place, (group, sequence, event)) in batch.events.iter().enumerate() {
+        state.last_time = state.last_time.max(event.time);
+        order.push((event_key(*group, *sequence, event), place));
+    }
+    if order.is_empty() || trail == Trail::LeftOut {
         return Ok(());
     }
-    let at = sequence_key(sequence);
-    let head = writer.get(Table::Heads, &at)?.map(<[u8]>::to_vec);
-    let payload = writer.get(Table::Payloads, &at)?.map(<[u8]>::to_vec);
-    // The second time that the same is applied, the update may be trimmed; and it may have been purged meanwhile.
-    let (Some(head), Some(payload)) = (head, payload) else { return Ok(()) };
-    state.last_time = state.last_time.max(letter.time);
-    let key = position_key(group, sequence.0);
-    remove_dead_letter(writer, group, sequence)?;
-    writer.put(Table::DeadLetters, &key, |out| encode_dead_letter(out, letter, &head, &payload))?;
-    count_dead_letter(writer, group, 1, size(sequence, &head)?)
-}
-
-fn size(sequence: Sequence, head: &[u8]) -> Result<i64, Fault> {
-    let key = sequence_key(sequence);
-    let head = decode_head(&key, head).ok_or_else(|| Table::Heads.damaged(&key))?;
-    Ok(i64::from(head.size))
-}
-
-fn remove_dead_letter(writer: &mut Writer<'_>, group: GroupId, sequence: Sequence) -> Result<(), Fault> {
-    let key = position_key(group, sequence.0);
-    let Some(row) = writer.get(Table::DeadLetters, &key)? else { return Ok(()) };
-    let letter = decode_dead_letter(sequence, row).ok_or_else(|| Table::DeadLetters.damaged(&key))?;
-    writer.delete(Table::DeadLetters, &key)?;
-    count_dead_letter(writer, group, -1, -i64::from(letter.head.size))
-}
-
-fn count_dead_letter(writer: &mut Writer<'_>, group: GroupId, count: i64, bytes: i64) -> Result<(), Fault> {
-    let key = group_key(group);
-    let before = match writer.get(Table::DeadLetterCounts, &key)? {
-        Some(row) => decode_dead_letter_count(row).ok_or_else(|| Table::DeadLetterCounts.damaged(&key))?,
-        None => DeadLetterCount::default(),
-    };
-    let after = DeadLetterCount {
-        count: before.count.saturating_add_signed(count),
-        bytes: before.bytes.saturating_add_signed(bytes),
-    };
-    writer.put(Table::DeadLetterCounts, &key, |out| encode_dead_letter_count(out, after))
-}
-
-/// Notes a replay, and puts the update back from the group's dead letter if it was trimmed.
-fn replay(writer: &mut Writer<'_>, group: GroupId, sequence: Sequence, generation: u32) -> Result<(), Fault> {
-    if progress::cursor(writer, group)?.is_none() {
-        return Ok(());
-    }
-    let (at, key) = (sequence_key(sequence), position_key(group, sequence.0));
-    if writer.get(Table::Heads, &at)?.is_none() {
-        // One that was purged meanwhile is neither here nor there.
-        let Some(row) = writer.get(Table::DeadLetters, &key)? else { return Ok(()) };
-        let letter = decode_dead_letter(sequence, row).ok_or_else(|| Table::DeadLetters.damaged(&key))?;
-        writer.put(Table::Heads, &at, |out| encode_head(out, &letter.head))?;
-        writer.put(Table::Payloads, &at, |out| encode_payload(out, &letter.payload))?;
-    }
-    writer.put(Table::Replays, &key, |out| out.extend_from_slice(&generation.to_be_bytes()))
-}
-
-fn trim(writer: &mut Writer<'_>, sequence: Sequence) -> Result<(), Fault> {
-    let key = sequence_key(sequence);
-    writer.delete(Table::Heads, &key)?;
-    writer.delete(Table::Payloads, &key)?;
-    let (first, last) = event_keys(sequence);
-    writer.delete_range(Table::Events, between(&first, &last))
-}
-
-fn purge(writer: &mut Writer<'_>, sequence: Sequence) -> Result<(), Fault> {
-    trim(writer, sequence)?;
-    let groups = groups_in(writer)?;
-    let settled: Vec<_> = groups.iter().map(|group| (*group, sequence, SettledAs::Purged)).collect();
-    progress::settle(writer, &settled, &mut Vec::new())?;
-    for group in groups {
-        let key = position_key(group, sequence.0);
-        writer.delete(Table::Attempts, &key)?;
-        writer.delete(Table::Replays, &key)?;
-        remove_dead_letter(writer, group, sequence)?;
+    order.sort_unstable();
+    let last = writer.tables().last(&writer.txn, Table::Events)?.map(|(key, _)| key.to_vec());
+    // The keys go up: once one is above all stored ones, the rest are.
+    let (mut above, mut previous) = (false, None);
+    for (key, place) in order {
+        let Some((_, _, event)) = batch.events.get(*place) else { continue };
+        above |= last.as_ref().is_none_or(|last| key.as_slice() > last.as_slice());
+        if above && previous != Some(*key) {
+            writer.append(Table::Events, key, |out| encode_event(out, event))?;
+        } else {
+            writer.put(Table::Events, key, |out| encode_event(out, event))?;
+        }
+        previous = Some(*key);
     }
     Ok(())
-}
-
-fn groups_in(writer: &Writer<'_>) -> Result<Vec<GroupId>, Fault> {
-    let rows = writer.tables().scan(&writer.txn, Table::Groups, ALL_KEYS)?;
-    let id = |(key, _): (&[u8], _)| decode_group_key(key).ok_or_else(|| Table::Groups.damaged(key));
-    rows.map(|row| row.and_then(id)).collect()
 }

@@ -24,7 +24,7 @@ const META_PAGES: u64 = 2;
 pub(super) enum Found {
     /// No tables yet.
     Nothing(Env<WithoutTls>),
-    /// A journal of the known format.
+    /// A journal of the current format, or of an older one that is still to be migrated.
     Journal(Env<WithoutTls>, Tables),
 }
 
@@ -88,6 +88,11 @@ pub(super) fn open(dir: &Path, map_bytes: u64) -> Result<Found, Unusable> {
     let format = meta::format(&meta, &*env.read_txn()?)?;
     match format {
         Some(meta::FORMAT) => {}
+        // Some tables came later. Without rows in them nothing has changed yet.
+        Some(meta::OLDEST_FORMAT..meta::FORMAT) => {
+            let tables = create_tables(&env)?;
+            return Ok(Found::Journal(env, tables));
+        }
         // Its creation ended after the first of its two commits, the one that makes the tables.
         None if env.info().last_txn_id <= 1 => return Ok(Found::Nothing(env)),
         Some(newer) if newer > meta::FORMAT => return Err(Unusable::NewerFormat(newer)),
@@ -99,7 +104,7 @@ pub(super) fn open(dir: &Path, map_bytes: u64) -> Result<Found, Unusable> {
     }
 }
 
-/// Makes the tables of a new journal.
+/// Makes the tables that are not there yet.
 pub(super) fn create_tables(env: &Env<WithoutTls>) -> Result<Tables, heed::Error> {
     let created = env.create_databases_and_commit(env.write_txn()?, |opener, txn| {
         let mut create = |table: Table| opener.create_database::<Bytes, Bytes>(txn, Some(table.name()));

@@ -7,6 +7,8 @@ use crate::model::{GroupId, Sequence, UnixMillis};
 
 /// The version of the stored format that is written. Raised by every change that an older binary cannot read.
 pub(super) const FORMAT: u32 = 2;
+/// The oldest version that is still read, and brought up to date.
+pub(super) const OLDEST_FORMAT: u32 = 1;
 
 const FORMAT_KEY: &[u8] = b"format";
 const BOT_KEY: &[u8] = b"bot";
@@ -78,12 +80,16 @@ pub(super) fn webhook(tables: &Tables, txn: &Read<'_>) -> Result<Option<Box<str>
 
 /// Writes the rows of a new journal.
 pub(super) fn create(writer: &mut Writer<'_>, identity: Identity) -> Result<(), Fault> {
-    writer.put(Table::Meta, FORMAT_KEY, |out| out.extend_from_slice(&FORMAT.to_be_bytes()))?;
+    write_format(writer)?;
     writer.put(Table::Meta, BOT_KEY, |out| out.extend_from_slice(&identity.bot_id.to_be_bytes()))?;
     write_journal_id(writer, identity.journal_id)?;
     write_boot(writer, identity.boot)?;
     write_webhook(writer, "")?;
     write_commit(writer, CommitRow::default())
+}
+
+pub(super) fn write_format(writer: &mut Writer<'_>) -> Result<(), Fault> {
+    writer.put(Table::Meta, FORMAT_KEY, |out| out.extend_from_slice(&FORMAT.to_be_bytes()))
 }
 
 pub(super) fn write_journal_id(writer: &mut Writer<'_>, id: u64) -> Result<(), Fault> {

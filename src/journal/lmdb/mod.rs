@@ -11,6 +11,7 @@ mod environment;
 mod fault;
 mod filesystem;
 mod meta;
+mod migration;
 mod open;
 mod progress;
 mod reader;
@@ -22,7 +23,7 @@ mod tests;
 
 use std::sync::{Arc, PoisonError};
 
-use self::commit::Buffers;
+use self::commit::{Buffers, Trail};
 use self::fault::{Fault, Shortage};
 use self::meta::CommitRow;
 use self::reader::Shared;
@@ -73,6 +74,8 @@ pub struct LmdbJournal {
     state: CommitRow,
     options: Options,
     buffers: Buffers,
+    /// What became of the last commit's events.
+    last_trail: Trail,
     /// Why it must not be used any more.
     failed: Option<String>,
 }
@@ -111,7 +114,7 @@ impl Journal for LmdbJournal {
 
 impl LmdbJournal {
     fn try_commit(&mut self, batch: &Batch) -> Result<Usage, CommitError> {
-        let needed = commit::room_needed(batch);
+        let needed = self.room_needed(batch).map_err(|fault| self.failure(fault.to_string()))?;
         if batch.appends()
             && let Some(why) = self.lacks(needed).map_err(|fault| self.failure(fault.to_string()))?
         {
@@ -123,11 +126,38 @@ impl LmdbJournal {
         }
     }
 
+    fn room_needed(&self, batch: &Batch) -> Result<u64, Fault> {
+        commit::room_needed(batch, &self.shared.tables, &*self.shared.env.read_txn()?)
+    }
+
+    /// Settlements must go on however long nothing can be trimmed, and each one leaves an event: so when three quarters
+    /// of the reserve are used up, the events are left out.
+    fn trail(&mut self) -> Result<Trail, Fault> {
+        let Usage { used_bytes, max_bytes, room } = self.shared.usage();
+        let left = self.options.reserve_bytes / 4;
+        let scarce = match room {
+            Room::Open => false,
+            Room::JournalFull => used_bytes >= max_bytes - left,
+            Room::DiskFull => !self.space.has(self.extent, left)?,
+        };
+        let trail = if scarce { Trail::LeftOut } else { Trail::Kept };
+        if trail != self.last_trail {
+            let dir = self.shared.dir.display();
+            match trail {
+                Trail::LeftOut => tracing::warn!(%dir, "for want of room timelines get no new events"),
+                Trail::Kept => tracing::info!(%dir, "timelines get new events again"),
+            }
+            self.last_trail = trail;
+        }
+        Ok(trail)
+    }
+
     fn write(&mut self, batch: &Batch) -> Result<(), Fault> {
+        let trail = self.trail()?;
         let row = std::mem::take(&mut self.buffers.row);
         let txn = self.shared.env.write_txn()?;
         let mut writer = Writer::new(self.shared.tables, txn, self.state.chain, row);
-        let state = commit::apply(&mut writer, batch, self.state, &mut self.buffers)?;
+        let state = commit::apply(&mut writer, batch, self.state, trail, &mut self.buffers)?;
         self.buffers.row = writer.commit()?;
         self.state = state;
         Ok(())

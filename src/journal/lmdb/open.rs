@@ -1,13 +1,15 @@
 //! Opens a journal for writing, or says why not.
 
 use std::fs::{self, File, TryLockError};
+use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
-use super::environment::{self, Found, Unusable};
+use super::environment::{self, DATA_FILE, Found, Unusable};
 use super::fault::{Fault, is_no_space};
 use super::filesystem::{network_filesystem, sync_directory};
 use super::meta::{self, Identity};
+use super::migration;
 use super::reader::Shared;
 use super::space::Space;
 use super::tables::{Tables, Writer};
@@ -16,6 +18,9 @@ use crate::journal::{Room, Usage};
 
 /// The file that the gateway that has a journal open holds a lock on.
 pub(super) const LOCK_FILE: &str = "journal.lock";
+/// What that file says once a journal was made beside it: a data file that is missing then is lost, not still to be made.
+const MARK: &[u8] =
+    b"A journal was made in this directory. This file stays empty until then, and is locked while in use.\n";
 /// Where a restore works until it is done.
 pub(super) const RESTORE_DIR: &str = "restore.partial";
 /// Room of the map beyond the limit and the reserve: a quarter of the limit, for pages that are free but scattered or
@@ -84,6 +89,16 @@ pub enum OpenError {
         dir: PathBuf,
         /// What was found.
         why: String,
+    },
+    /// The data file of a journal is gone.
+    #[error(
+        "the data file {dir}/data.mdb is missing or empty, though a journal was made there: put it back, or move the \
+         directory away and restore the last backup with `switchboard restore`; to begin an empty journal, which \
+         loses all updates and progress, remove the directory"
+    )]
+    Lost {
+        /// The directory.
+        dir: PathBuf,
     },
     /// A restore was broken off.
     #[error(
@@ -165,8 +180,8 @@ impl OpenError {
     }
 }
 
-/// Opens the journal of the bot `bot_id` in `dir` for writing, and makes both where they are not there yet. When it
-/// returns, the raised boot counter is durable.
+/// Opens the journal of the bot `bot_id` in `dir` for writing, and makes both where they are not there yet. One of an
+/// older format is migrated. When it returns, the raised boot counter is durable.
 ///
 /// # Errors
 /// [`OpenError`] says what is in the way.
@@ -179,10 +194,15 @@ pub fn open(dir: &Path, bot_id: i64, options: &Options) -> Result<LmdbJournal, O
     if dir.join(RESTORE_DIR).exists() {
         return Err(OpenError::UnfinishedRestore { dir });
     }
+    let marked = lock.metadata().map_err(|error| OpenError::io(&dir, error))?.len() > 0;
+    if marked && is_missing_or_empty(&dir.join(DATA_FILE)).map_err(|error| OpenError::io(&dir, error))? {
+        return Err(OpenError::Lost { dir });
+    }
     let slack = (max_bytes / 4).max(LEAST_SLACK_BYTES);
     let map_bytes = max_bytes.saturating_add(reserve_bytes).saturating_add(slack);
     let found = environment::open(&dir, map_bytes).map_err(|error| OpenError::unusable(&dir, error))?;
     let (env, tables) = match found {
+        Found::Nothing(_) if marked => return Err(OpenError::Lost { dir }),
         Found::Nothing(env) => {
             let tables = create(&env, bot_id).map_err(|fault| OpenError::fault(&dir, fault))?;
             sync_directory(&dir).map_err(|error| OpenError::io(&dir, error))?;
@@ -198,6 +218,7 @@ pub fn open(dir: &Path, bot_id: i64, options: &Options) -> Result<LmdbJournal, O
         }
         let state = meta::commit_row(&tables, &txn)?;
         let mut writer = Writer::new(tables, txn, state.chain, Vec::new());
+        migration::migrate(&mut writer)?;
         meta::write_boot(&mut writer, identity.boot.saturating_add(1))?;
         writer.commit()?;
         Ok(Ok((state, env.try_clone_inner_file()?)))
@@ -206,6 +227,9 @@ pub fn open(dir: &Path, bot_id: i64, options: &Options) -> Result<LmdbJournal, O
         Ok(begun) => begun,
         Err(found) => return Err(OpenError::OtherBot { dir, found, expected: bot_id }),
     };
+    if !marked {
+        mark(&lock).map_err(|error| OpenError::io(&dir, error))?;
+    }
     // Replaced by the first look, below.
     let usage = Usage { used_bytes: 0, max_bytes, room: Room::Open };
     let shared = Shared { env, tables, dir: dir.clone().into(), usage: Mutex::new(usage), _lock: lock };
@@ -216,10 +240,27 @@ pub fn open(dir: &Path, bot_id: i64, options: &Options) -> Result<LmdbJournal, O
         state,
         options: *options,
         buffers: super::commit::Buffers::default(),
+        last_trail: super::commit::Trail::Kept,
         failed: None,
     };
     journal.look().map_err(|fault| OpenError::fault(&dir, fault))?;
     Ok(journal)
+}
+
+fn is_missing_or_empty(file: &Path) -> std::io::Result<bool> {
+    match fs::metadata(file) {
+        Ok(metadata) => Ok(metadata.len() == 0),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(true),
+        Err(error) => Err(error),
+    }
+}
+
+/// Marks the lock file. A disk that is full does not keep a journal from being opened: the next open marks it.
+fn mark(mut lock: &File) -> std::io::Result<()> {
+    match lock.write_all(MARK).and_then(|()| lock.sync_all()) {
+        Err(error) if is_no_space(&error) => Ok(()),
+        result => result,
+    }
 }
 
 /// Makes the directory, checks what it is on, and locks it.

@@ -14,7 +14,7 @@ use super::fault::Fault;
 use super::filesystem::sync_directory;
 use super::meta;
 use super::progress::BLOCK;
-use super::tables::{ALL_KEYS, Read, Table, Tables, between, from};
+use super::tables::{Read, Table, Tables, between, from};
 use crate::journal::{Counts, JournalReader, ReadError, Recovered, RecoveredGroup, SettledBlock, Usage};
 use crate::model::{
     AttemptRecord, Event, GroupId, GroupName, GroupRecord, Head, Payload, Quarantined, Sequence,
@@ -119,19 +119,16 @@ impl JournalReader for LmdbReader {
                 first_stored: first_head(tables, txn, Sequence(0))?.map(|head| head.sequence),
                 last_time: last.last_time,
                 last_group: last.last_group,
-                groups: groups(tables, txn)?
-                    .into_iter()
-                    .map(|record| recovered_group(tables, txn, record))
-                    .collect::<Result<_, _>>()?,
+                groups: recovered_groups(tables, txn)?,
                 ids: tables
-                    .scan(txn, Table::Ids, ALL_KEYS)?
+                    .scan_whole(txn, Table::Ids)?
                     .map(|row| {
                         let (key, value) = row?;
                         decode_ids(key, value).ok_or_else(|| Table::Ids.damaged(key))
                     })
                     .collect::<Result<_, _>>()?,
                 deleted: tables
-                    .scan(txn, Table::Deleted, ALL_KEYS)?
+                    .scan_whole(txn, Table::Deleted)?
                     .map(|row| {
                         let (key, _) = row?;
                         let name = std::str::from_utf8(key).ok().and_then(|name| GroupName::parse(name).ok());
@@ -172,10 +169,17 @@ impl JournalReader for LmdbReader {
 
     fn events(&self, sequence: Sequence) -> Result<Vec<(GroupId, Event)>, ReadError> {
         self.read_in(|tables, txn| {
-            let (first, last) = event_keys(sequence);
+            let (first, last) = event_keys(sequence, sequence);
             let rows = tables.scan(txn, Table::Events, between(&first, &last))?;
             let event = |(key, value)| decode_event(key, value).ok_or_else(|| Table::Events.damaged(key));
             rows.map(|row| row.and_then(event)).collect()
+        })
+    }
+
+    fn quarantined(&self, from: u64, limit: usize) -> Result<Vec<(u64, Quarantined)>, ReadError> {
+        self.read_in(|tables, txn| {
+            let rows = tables.scan(txn, Table::Quarantine, super::tables::from(&from.to_be_bytes()))?;
+            rows.take(limit).map(|row| row.and_then(quarantined)).collect()
         })
     }
 
@@ -183,11 +187,7 @@ impl JournalReader for LmdbReader {
         self.read_in(|tables, txn| {
             let (first, last) = (0u64.to_be_bytes(), from.to_be_bytes());
             let rows = tables.scan_back(txn, Table::Quarantine, between(&first, &last))?;
-            let element = |(key, value): (&[u8], &[u8])| {
-                let number = key.try_into().ok().map(u64::from_be_bytes);
-                number.zip(decode_quarantined(value)).ok_or_else(|| Table::Quarantine.damaged(key))
-            };
-            rows.take(limit).map(|row| row.and_then(element)).collect()
+            rows.take(limit).map(|row| row.and_then(quarantined)).collect()
         })
     }
 
@@ -205,7 +205,7 @@ impl JournalReader for LmdbReader {
                 let decoded = decode_group_key(key).zip(decode_dead_letter_count(value));
                 decoded.ok_or_else(|| Table::DeadLetterCounts.damaged(key))
             };
-            let rows = tables.scan(txn, Table::DeadLetterCounts, ALL_KEYS)?;
+            let rows = tables.scan_whole(txn, Table::DeadLetterCounts)?;
             Ok(Counts {
                 updates: tables.rows(Table::Heads).len(txn)?,
                 first: first_head(tables, txn, Sequence(0))?.map(|head| (head.sequence, head.received)),
@@ -242,6 +242,11 @@ fn dead_letter((key, value): (&[u8], &[u8])) -> Result<StoredDeadLetter, Fault> 
         .ok_or_else(|| Table::DeadLetters.damaged(key))
 }
 
+fn quarantined((key, value): (&[u8], &[u8])) -> Result<(u64, Quarantined), Fault> {
+    let number = key.try_into().ok().map(u64::from_be_bytes);
+    number.zip(decode_quarantined(value)).ok_or_else(|| Table::Quarantine.damaged(key))
+}
+
 fn head(key: &[u8], value: &[u8]) -> Result<Head, Fault> {
     decode_head(key, value).ok_or_else(|| Table::Heads.damaged(key))
 }
@@ -255,21 +260,59 @@ fn first_head(tables: &Tables, txn: &Read<'_>, at: Sequence) -> Result<Option<He
 
 /// All groups.
 pub(super) fn groups(tables: &Tables, txn: &Read<'_>) -> Result<Vec<GroupRecord>, Fault> {
-    let rows = tables.scan(txn, Table::Groups, ALL_KEYS)?;
+    let rows = tables.scan_whole(txn, Table::Groups)?;
     let group = |(key, value)| decode_group(key, value).ok_or_else(|| Table::Groups.damaged(key));
     rows.map(|row| row.and_then(group)).collect()
 }
 
-fn recovered_group(tables: &Tables, txn: &Read<'_>, record: GroupRecord) -> Result<RecoveredGroup, Fault> {
+/// All groups with their progress. Together they have all rows of four tables.
+fn recovered_groups(tables: &Tables, txn: &Read<'_>) -> Result<Vec<RecoveredGroup>, Fault> {
+    let mut found = Found::default();
+    let groups = groups(tables, txn)?;
+    let groups = groups
+        .into_iter()
+        .map(|record| recovered_group(tables, txn, record, &mut found))
+        .collect::<Result<_, _>>()?;
+    let Found { cursors, settled, attempts, replays } = found;
+    for (table, count) in [
+        (Table::Cursors, cursors),
+        (Table::Settled, settled),
+        (Table::Attempts, attempts),
+        (Table::Replays, replays),
+    ] {
+        table.expect_rows(count, tables.rows(table).len(txn)?)?;
+    }
+    Ok(groups)
+}
+
+/// How many rows of each table were read.
+#[derive(Default)]
+struct Found {
+    cursors: u64,
+    settled: u64,
+    attempts: u64,
+    replays: u64,
+}
+
+fn recovered_group(
+    tables: &Tables,
+    txn: &Read<'_>,
+    record: GroupRecord,
+    found: &mut Found,
+) -> Result<RecoveredGroup, Fault> {
     let key = group_key(record.id);
     let cursor = match tables.get(txn, Table::Cursors, &key)? {
-        Some(value) => decode_sequence_key(value).ok_or_else(|| Table::Cursors.damaged(&key))?,
+        Some(value) => {
+            found.cursors += 1;
+            decode_sequence_key(value).ok_or_else(|| Table::Cursors.damaged(&key))?
+        }
         None => Sequence(0),
     };
     let (first, last) = (position_key(record.id, 0), position_key(record.id, u64::MAX));
     let mut settled = Vec::new();
     for row in tables.scan(txn, Table::Settled, between(&first, &last))? {
         let (key, value) = row?;
+        found.settled += 1;
         let decoded = decode_position_key(key).zip(decode_words(value));
         let ((_, number), mut words) = decoded.ok_or_else(|| Table::Settled.damaged(key))?;
         clear_to(cursor, number, &mut words);
@@ -280,6 +323,7 @@ fn recovered_group(tables: &Tables, txn: &Read<'_>, record: GroupRecord) -> Resu
     let mut attempts: Vec<(Sequence, AttemptRecord)> = Vec::new();
     for row in tables.scan(txn, Table::Attempts, between(&first, &last))? {
         let (key, value) = row?;
+        found.attempts += 1;
         let decoded = decode_position_key(key).zip(decode_attempts(value));
         let ((_, sequence), record) = decoded.ok_or_else(|| Table::Attempts.damaged(key))?;
         attempts.push((Sequence(sequence), record));
@@ -287,6 +331,7 @@ fn recovered_group(tables: &Tables, txn: &Read<'_>, record: GroupRecord) -> Resu
     let mut replays = Vec::new();
     for row in tables.scan(txn, Table::Replays, between(&first, &last))? {
         let (key, value) = row?;
+        found.replays += 1;
         let decoded = decode_position_key(key).zip(value.try_into().ok().map(u32::from_be_bytes));
         let ((_, sequence), generation) = decoded.ok_or_else(|| Table::Replays.damaged(key))?;
         let at = sequence_key(Sequence(sequence));

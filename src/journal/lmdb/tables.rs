@@ -84,6 +84,15 @@ impl Table {
         }
     }
 
+    /// Whether so many rows were found as the table is said to have.
+    pub(super) fn expect_rows(self, found: u64, expected: u64) -> Result<(), Fault> {
+        if found == expected {
+            return Ok(());
+        }
+        let name = self.name();
+        Err(Fault::Damaged(format!("the table {name} has {found} rows in the place of {expected}")))
+    }
+
     /// The fault that a row of this table is.
     pub(super) fn damaged(self, key: &[u8]) -> Fault {
         let key: String = match self {
@@ -162,6 +171,35 @@ impl Tables {
             let (key, row) = row?;
             Ok((key, verified(table, key, row)?))
         }))
+    }
+
+    /// All rows of a table, ascending, verified. It ends in a fault if they are fewer or more than the table is said to
+    /// have: damage to LMDB's inner pages, which have no checksums, can hide whole pages.
+    pub(super) fn scan_whole<'t>(
+        &self,
+        txn: &'t Read<'_>,
+        table: Table,
+    ) -> Result<impl Iterator<Item = Result<Row<'t>, Fault>> + use<'t>, Fault> {
+        let expected = self.rows(table).len(txn)?;
+        let mut rows = self.scan(txn, table, ALL_KEYS)?;
+        let mut count = 0;
+        let mut ended = false;
+        Ok(std::iter::from_fn(move || match rows.next() {
+            Some(row) => {
+                count += 1;
+                Some(row)
+            }
+            None if std::mem::replace(&mut ended, true) => None,
+            None => table.expect_rows(count, expected).err().map(Err),
+        }))
+    }
+
+    /// The first row of a table, verified.
+    pub(super) fn first<'t>(&self, txn: &'t Read<'_>, table: Table) -> Result<Option<Row<'t>>, Fault> {
+        match self.rows(table).first(txn)? {
+            Some((key, row)) => Ok(Some((key, verified(table, key, row)?))),
+            None => Ok(None),
+        }
     }
 
     /// The last row of a table, verified.

@@ -94,7 +94,7 @@ async fn a_pipe_that_is_closed_ends_the_list_quietly() {
     let gateway = updates(3).start().await;
     let notes = Written::default();
     let exit = run_on(gateway.command(&["updates"]), Console::new(Closed, notes.clone(), None)).await;
-    assert_eq!((exit, notes.text().as_str()), (Exit::Done, ""));
+    assert_eq!((exit, notes.text().as_str()), (Exit::Unread, ""));
 }
 
 #[tokio::test]

@@ -18,7 +18,7 @@ use super::TailError;
 use super::follow::Settler;
 use super::line;
 use crate::cli::client::{self, Backoff};
-use crate::cli::clock;
+use crate::cli::{clock, note};
 use crate::grpc::proto::client::{Deliveries, Delivery, NackOutcome, Opened, SettleCode};
 
 /// Updates on their way to the web server.
@@ -58,18 +58,18 @@ impl Forward {
         if std::mem::replace(&mut self.greeted, true) {
             return;
         }
-        let span = opened.min_failure_span.map(|span| span.to_string()).unwrap_or_default();
+        let span_s = opened.min_failure_span.map_or(0, |span| span.seconds);
         let end = if self.ephemeral {
             "what is not taken when this command ends is gone (--group NAME makes a group that stays)"
         } else {
             "what is not taken when this command ends comes again"
         };
-        eprintln!(
+        note(&format!(
             "posting to {}: a 2xx acks; anything else comes again, later each time, and goes to the dead letters after \
-             {} failures over {span} or more; {end}",
+             {} failures over at least {span_s} s; {end}",
             self.target.shown(),
             opened.max_failures
-        );
+        ));
     }
 
     pub(super) fn is_done(&self) -> bool {
@@ -104,7 +104,7 @@ impl Forward {
         match ended {
             Ok((id, posted)) => {
                 self.held.remove(&id);
-                if posted.answer.is_ok() {
+                if posted.answer.is_ok() && posted.settled.is_ok() {
                     self.left = self.left.map(|left| left.saturating_sub(1));
                 }
                 self.print(&posted)?;
@@ -112,7 +112,7 @@ impl Forward {
             // Only a bug ends one like this; its lease brings the update back.
             Err(error) => {
                 self.held.remove(&error.id());
-                eprintln!("a post has failed: {error}; the update comes again");
+                note(&format!("a post has failed: {error}; the update comes again"));
             }
         }
         Ok(())
@@ -124,7 +124,9 @@ impl Forward {
             return Ok(());
         }
         let count = self.posts.len();
-        eprintln!("{count} still at the web server; waiting at most {FINISH:?}, Ctrl-C again ends at once");
+        note(&format!(
+            "{count} still at the web server; waiting at most {FINISH:?}, Ctrl-C again ends at once"
+        ));
         let all = async {
             while !self.posts.is_empty() {
                 self.done_with_one().await?;
@@ -139,7 +141,7 @@ impl Forward {
         let back = settler.nack(self.held_tokens(), NackOutcome::Released, reason, None);
         // Without it their leases bring them back.
         if let Ok(Err(status)) = tokio::time::timeout(FINISH, back).await {
-            eprintln!("not given back: {}", client::describe(&status));
+            note(&format!("not given back: {}", client::describe(&status)));
         }
         Ok(())
     }
@@ -150,12 +152,12 @@ impl Forward {
         out.flush()?;
         let Ok(Accepted { method: Some(method), .. }) = &posted.answer else { return Ok(()) };
         if !std::mem::replace(&mut self.told_of_replies, true) {
-            eprintln!(
+            note(&format!(
                 "\nNOT CARRIED OUT: the web server replied with a call of {method}. Telegram carries such a reply out; \
                  behind a gateway nobody does, so nothing was sent.\nMake the bot call \
                  https://api.telegram.org/bot<token>/{method} itself and reply with an empty 200. Most frameworks have \
                  a switch for it, often called \"webhook reply\". This is said once; the lines of such replies say so.\n"
-            );
+            ));
         }
         Ok(())
     }

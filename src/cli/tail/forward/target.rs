@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use reqwest::header::{CONTENT_TYPE, HeaderMap, HeaderValue, LOCATION, RETRY_AFTER};
 use reqwest::redirect::Policy;
-use reqwest::{Response, Url};
+use reqwest::{Response, StatusCode, Url};
 use thiserror::Error;
 
 use super::reply;
@@ -89,18 +89,7 @@ impl Target {
             let content_type = text(response.headers(), CONTENT_TYPE.as_str());
             return Ok(Accepted { status: status.as_u16(), method: reply::method(content_type, &body) });
         }
-        let said = match text(response.headers(), LOCATION.as_str()) {
-            to if status.is_redirection() => format!("a redirect to {to}; as at Telegram, none is followed"),
-            _ => String::from_utf8_lossy(&body).chars().take(REASON_CHARS).collect(),
-        };
-        let said = said.trim();
-        let separator = if said.is_empty() { "" } else { ": " };
-        let delay = text(response.headers(), RETRY_AFTER.as_str()).trim().parse().ok();
-        Err(Failure {
-            status: Some(status.as_u16()),
-            reason: format!("HTTP {}{separator}{said}", status.as_u16()),
-            delay: delay.map(Duration::from_secs).filter(|delay| *delay <= MAX_RETRY_AFTER),
-        })
+        Err(failure(status, response.headers(), &body))
     }
 
     fn unanswered(&self, status: Option<u16>, error: reqwest::Error) -> Failure {
@@ -110,6 +99,23 @@ impl Target {
             client::deepest(&error.without_url())
         };
         Failure { status, reason, delay: None }
+    }
+}
+
+/// What an answer that is no 2xx says.
+fn failure(status: StatusCode, headers: &HeaderMap, body: &[u8]) -> Failure {
+    let said: String = if status.is_redirection() {
+        let to = text(headers, LOCATION.as_str());
+        format!("a redirect to {to}; as at Telegram, none is followed")
+    } else {
+        String::from_utf8_lossy(body).trim().chars().take(REASON_CHARS).collect()
+    };
+    let separator = if said.is_empty() { "" } else { ": " };
+    let delay = text(headers, RETRY_AFTER.as_str()).trim().parse().ok().map(Duration::from_secs);
+    Failure {
+        status: Some(status.as_u16()),
+        reason: format!("HTTP {}{separator}{said}", status.as_u16()),
+        delay: delay.filter(|delay| *delay <= MAX_RETRY_AFTER),
     }
 }
 
@@ -199,6 +205,25 @@ mod tests {
         }
         assert!(!target("ftp://me:geheim@h/x").unwrap_err().contains("geheim"));
         assert_eq!(target("http://me:geheim@h/x").unwrap().shown(), "http://[redacted]@h/x");
+    }
+
+    #[test]
+    fn a_failure_has_the_status_the_first_of_the_body_and_the_delay_that_is_asked_for() {
+        let mut headers = HeaderMap::new();
+        let failed = failure(StatusCode::BAD_GATEWAY, &headers, b" boom\n");
+        assert_eq!((failed.reason.as_str(), failed.delay), ("HTTP 502: boom", None));
+        assert_eq!(failure(StatusCode::BAD_GATEWAY, &headers, b"").reason, "HTTP 502");
+        let long = failure(StatusCode::BAD_GATEWAY, &headers, "я".repeat(9_000).as_bytes());
+        assert_eq!(long.reason.chars().count(), "HTTP 502: ".len() + REASON_CHARS);
+        for (given, delay) in
+            [("7", Some(7)), ("3600", Some(3600)), ("3601", None), ("soon", None), ("-1", None)]
+        {
+            headers.insert(RETRY_AFTER, HeaderValue::from_static(given));
+            let failed = failure(StatusCode::TOO_MANY_REQUESTS, &headers, b"");
+            assert_eq!(failed.delay, delay.map(Duration::from_secs), "{given}");
+        }
+        headers.insert(LOCATION, HeaderValue::from_static("/login"));
+        assert!(failure(StatusCode::FOUND, &headers, b"moved").reason.contains("redirect to /login"));
     }
 
     #[test]
