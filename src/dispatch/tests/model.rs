@@ -118,7 +118,11 @@ impl Run {
             max_lease_ms: 8_000,
             ..GroupSettings::default()
         };
-        let mut world = World::of(GroupRecord { ordering, ..record(GROUP, Sequence(1), settings) });
+        let mut world = World::of(GroupRecord {
+            ordering,
+            max_ages: vec![(KindCode::CALLBACK_QUERY, 6_000)],
+            ..record(GROUP, Sequence(1), settings)
+        });
         // A few users and topics, in few shards; each third update is a callback.
         world.vary = |head| {
             let number = head.sequence.0;
