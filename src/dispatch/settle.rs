@@ -35,11 +35,12 @@ impl Group {
         if token.generation < generation {
             return Located::Gone(SettledResult::Superseded);
         }
-        let is_done = self.settled.contains(sequence) && !self.replays.contains(sequence);
-        if is_done || self.expiring.contains_key(&sequence) {
+        // With a newer generation it is of a replay that is over.
+        let is_done = token.generation > generation || self.settled.contains(sequence);
+        if is_done && !self.replays.contains(sequence) || self.expiring.contains_key(&sequence) {
             return Located::Gone(SettledResult::AlreadySettled);
         }
-        if token.generation != generation {
+        if token.generation > generation {
             return Located::Gone(SettledResult::Superseded);
         }
         if sequence > self.backlog.tail || token.boot > self.identity.boot {
