@@ -84,7 +84,8 @@ impl Group {
             self.keys.close_if_gone(token.key);
             return false;
         }
-        let read = key.queue.pop_front_if(|front| front.sequence == token.sequence);
+        let is_read = key.queue.front().is_some_and(|front| front.sequence == token.sequence);
+        let read = if is_read { key.queue.pop_front() } else { None };
         if read.is_none() {
             // Its size will be known when it is read.
             self.open.insert(token.sequence);
