@@ -141,6 +141,7 @@ async fn subscribe(at_a_time: u64) -> Run {
                 settings: subscription.settings,
                 group_settings: switchboard::model::GroupSettings::default(),
                 filter: None,
+                ordering: switchboard::model::Ordering::Chat,
                 paused: false,
                 held: Vec::new(),
             };

@@ -1,14 +1,16 @@
 //! The composition root: what starts and stops in which order.
 //!
 //! ```text
-//! start   ports ─▶ ops ─▶ journals recovered, drivers ─▶ gRPC ─▶ Telegram
-//! stop    Telegram ─▶ drivers and streams drain, settlements until the grace is over ─▶ gRPC ─▶ ops
+//! start   ports ─▶ ops ─▶ traces ─▶ journals recovered, drivers ─▶ gRPC ─▶ Telegram
+//! stop    Telegram ─▶ drivers and streams drain, settlements until the grace is over ─▶ gRPC ─▶ traces ─▶ ops
 //! ```
 //!
 //! The webhook stays registered and the offset unmoved, so that Telegram holds what comes meanwhile. A driver that
 //! fails takes the gateway down the same way, with less grace: what is on the disk is recovered at the next start.
 
+mod api;
 mod bots;
+mod connection;
 mod failure;
 mod health;
 mod listeners;
@@ -27,12 +29,12 @@ use crate::driver::BotHandle;
 use crate::grpc;
 use crate::http::{ops, public};
 use crate::observe::metrics::Metrics;
+use crate::observe::spans;
 
-use bots::{Bot, DriverEnd, TelegramEnd};
+use bots::{DriverEnd, TelegramEnd};
 pub use failure::Failure;
 use health::{Phase, State};
 use listeners::Listeners;
-use open_files::Connections;
 
 /// With a failed driver there is little to wait for: only the other bots' settlements.
 const GRACE_AFTER_FAILURE: Duration = Duration::from_secs(5);
@@ -56,11 +58,22 @@ pub async fn run(config: Config, metrics: Metrics, mut asks: mpsc::Receiver<Ask>
     let state = Arc::new(State::default());
     let (stop_ops, ops_stopped) = watch::channel(false);
     let ops_token = config.access_token.as_ref().map(|token| token.expose().into());
-    let ops = tokio::spawn(ops::serve(listeners.ops, state.clone(), metrics.clone(), ops_token, ops_stopped));
+    let settings = grpc_settings(&config, connections.grpc)?;
+    let api = Arc::new(settings.json_door.clone());
+    let ops = ops::Ops::new(state.clone(), metrics.clone(), api, ops_token);
+    let ops = tokio::spawn(ops::serve(listeners.ops, ops, ops_stopped));
 
-    let mut ended =
-        start_and_run(&config, &metrics, &state, (listeners.grpc, listeners.public), connections, &mut asks)
-            .await;
+    let (recorder, exporter) = tracing_of(&config, &metrics);
+    let served = Served {
+        grpc: listeners.grpc,
+        grpc_settings: settings,
+        public: listeners.public,
+        public_connections: connections.public,
+    };
+    let mut ended = start_and_run(&config, &metrics, recorder.as_ref(), &state, served, &mut asks).await;
+    if let Some(exporter) = exporter {
+        exporter.finish().await;
+    }
     if let Err(failure) = &mut ended {
         state.fail(failure);
     }
@@ -70,15 +83,24 @@ pub async fn run(config: Config, metrics: Metrics, mut asks: mpsc::Receiver<Ask>
     ended.and(ops)
 }
 
+/// The listeners that wait for the journals, and how they serve.
+struct Served {
+    grpc: TcpListener,
+    grpc_settings: grpc::Settings,
+    /// `None` where no bot has a webhook.
+    public: Option<TcpListener>,
+    public_connections: usize,
+}
+
 async fn start_and_run(
     config: &Config,
     metrics: &Metrics,
+    recorder: Option<&spans::Recorder>,
     state: &Arc<State>,
-    (grpc_listener, public_listener): (TcpListener, Option<TcpListener>),
-    connections: Connections,
+    served: Served,
     asks: &mut mpsc::Receiver<Ask>,
 ) -> Result<(), Failure> {
-    let (bots, mut drivers) = bots::recover(config, metrics).await?;
+    let (bots, mut drivers) = bots::recover(config, metrics, recorder).await?;
     let telegrams = bots::connections(config, &bots, metrics)?;
     let routes = bots::routes(config, &bots)?;
     state.running(
@@ -89,16 +111,16 @@ async fn start_and_run(
 
     let (stop_grpc, grpc_stopped) = watch::channel(false);
     let mut grpc = tokio::spawn(grpc::serve(
-        grpc_listener,
-        bots.iter().map(Bot::for_grpc).collect(),
-        grpc_settings(config, connections.grpc)?,
+        served.grpc,
+        bots.iter().zip(&telegrams).map(|(bot, telegram)| bot.for_grpc(telegram.status())).collect(),
+        served.grpc_settings,
         told(grpc_stopped),
     ));
     let (stop_intake, intake_stopped) = watch::channel(false);
     let mut public = JoinSet::new();
-    if let Some(listener) = public_listener {
+    if let Some(listener) = served.public {
         let (metrics, stopped) = (metrics.clone(), intake_stopped.clone());
-        public.spawn(public::serve(listener, routes, metrics, connections.public, stopped));
+        public.spawn(public::serve(listener, routes, metrics, served.public_connections, stopped));
     }
     let mut intakes = bots::spawn(telegrams, config, &intake_stopped);
     tracing::info!(bots = bots.len(), "ready");
@@ -148,6 +170,18 @@ async fn start_and_run(
         Some(Ask::Stop) = asks.recv() => {
             tracing::warn!("stopping at once; what is not settled comes again after the next start");
             ended.and(Err(Failure::Interrupted))
+        }
+    }
+}
+
+/// Begins to export traces, if that is configured. A gateway whose traces cannot be exported goes on without them.
+fn tracing_of(config: &Config, metrics: &Metrics) -> (Option<spans::Recorder>, Option<spans::Exporter>) {
+    let Some(settings) = &config.tracing else { return (None, None) };
+    match spans::start(settings, metrics.clone()) {
+        Ok((recorder, exporter)) => (Some(recorder), Some(exporter)),
+        Err(error) => {
+            tracing::error!("there are no traces: {error}");
+            (None, None)
         }
     }
 }

@@ -3,6 +3,7 @@
 #[cfg(test)]
 pub(crate) mod fake_driver;
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::SystemTime;
@@ -12,8 +13,8 @@ use tokio::sync::watch;
 
 use crate::driver::{BotHandle, NewUpdate};
 use crate::model::{KeyHash, Label, Payload, Quarantined};
-use crate::observe::metrics::{IntakeLabels, Metrics};
-use crate::update::{ParseError, Update, parse};
+use crate::observe::metrics::{BotLabels, IntakeLabels, Metrics};
+use crate::update::{KindCode, ParseError, Update, parse};
 use crate::wire::encode_update;
 
 pub use crate::driver::{AppendError, Appended, IntakeState, PauseReason};
@@ -77,7 +78,7 @@ impl Intake {
         let update = self.new_update(&parse(&body)?, received);
         // The update has its own copy of the JSON: the body must not be held twice until the commit.
         drop(body);
-        self.count("webhook", 1, received);
+        self.count("webhook", std::slice::from_ref(&update), received);
         Ok(self.handle.append(vec![update], Vec::new()).await?)
     }
 
@@ -115,7 +116,7 @@ impl Intake {
             }
         }
         if !updates.is_empty() || !quarantined.is_empty() {
-            self.count("polling", updates.len(), received);
+            self.count("polling", &updates, received);
             page.appended = self.handle.append(updates, quarantined).await?;
         }
         Ok(page)
@@ -170,12 +171,21 @@ impl Intake {
         }
     }
 
-    fn count(&self, mode: &'static str, updates: usize, received: UnixMillis) {
-        if updates > 0 {
-            self.last_received.store(received.0, Ordering::Relaxed);
+    fn count(&self, mode: &'static str, updates: &[NewUpdate], received: UnixMillis) {
+        if updates.is_empty() {
+            return;
         }
-        let labels = IntakeLabels { bot: self.bot.clone(), mode };
-        self.metrics.received.get_or_create(&labels).inc_by(updates as u64);
+        self.last_received.store(received.0, Ordering::Relaxed);
+        let seconds = i64::try_from(received.0 / 1_000).unwrap_or(i64::MAX);
+        self.metrics.last_update.get_or_create(&BotLabels { bot: self.bot.clone() }).set(seconds);
+        let mut kinds: BTreeMap<KindCode, u64> = BTreeMap::new();
+        for update in updates {
+            *kinds.entry(update.kind).or_default() += 1;
+        }
+        for (kind, count) in kinds {
+            let labels = IntakeLabels { bot: self.bot.clone(), mode, kind: kind.name() };
+            self.metrics.received.get_or_create(&labels).inc_by(count);
+        }
     }
 }
 
@@ -206,7 +216,6 @@ mod tests {
     use prost::Message;
 
     use crate::grpc::proto::client;
-    use crate::update::KindCode;
 
     #[tokio::test]
     async fn a_webhook_update_is_stored_with_the_hashes_that_order_it() {

@@ -1,9 +1,14 @@
 //! The bytes of the wire `Update` message, encoded once, at intake.
 
-use bytes::{BufMut, Bytes, BytesMut};
-use prost::encoding::{WireType, encode_key, encode_varint, encoded_len_varint};
+use std::borrow::Cow;
 
-use crate::model::UnixMillis;
+use bytes::{BufMut, Bytes, BytesMut};
+use prost::encoding::{
+    DecodeContext, WireType, decode_key, decode_varint, encode_key, encode_varint, encoded_len_varint,
+    skip_field,
+};
+
+use crate::model::{Ordering, Payload, UnixMillis};
 use crate::update::Update;
 
 /// The field numbers of `switchboard.v1.Update`.
@@ -45,6 +50,50 @@ pub fn encode_update(bot: &str, update: &Update<'_>, received: UnixMillis) -> By
     out.freeze()
 }
 
+/// What a group of this ordering keeps the order of an update by: `chat:-1001234567890`, `user:42`, `topic:-100:7`,
+/// `update:731000001`, …
+#[must_use]
+pub fn ordering_key(ordering: Ordering, payload: &Payload) -> Cow<'_, str> {
+    let number = |wanted| int64_field(&payload.update, wanted);
+    let key = match ordering {
+        Ordering::Chat => None,
+        Ordering::User => number(field::USER_ID).map(|id| format!("user:{id}")),
+        Ordering::Topic => number(field::CHAT_ID)
+            .zip(number(field::THREAD_ID))
+            .map(|(chat, thread)| format!("topic:{chat}:{thread}")),
+        Ordering::None => Some(format!("update:{}", number(field::UPDATE_ID).unwrap_or_default())),
+    };
+    key.map_or(Cow::Borrowed(&*payload.key), Cow::Owned)
+}
+
+/// The update's JSON, in a stored payload.
+#[must_use]
+pub fn json(payload: &Payload) -> Option<&str> {
+    let mut update = &*payload.update;
+    while !update.is_empty() {
+        let (tag, wire_type) = decode_key(&mut update).ok()?;
+        if tag == field::JSON && wire_type == WireType::LengthDelimited {
+            let length = usize::try_from(decode_varint(&mut update).ok()?).ok()?;
+            return std::str::from_utf8(update.get(..length)?).ok();
+        }
+        skip_field(wire_type, tag, &mut update, DecodeContext::default()).ok()?;
+    }
+    None
+}
+
+/// An integer field of the bytes of an `Update`; `None` where it is absent.
+fn int64_field(mut update: &[u8], wanted: u32) -> Option<i64> {
+    while !update.is_empty() {
+        let (tag, wire_type) = decode_key(&mut update).ok()?;
+        if tag == wanted && wire_type == WireType::Varint {
+            // Two's complement.
+            return decode_varint(&mut update).ok().map(|bits| bits as i64);
+        }
+        skip_field(wire_type, tag, &mut update, DecodeContext::default()).ok()?;
+    }
+    None
+}
+
 fn text(tag: u32, value: &str, out: &mut BytesMut) {
     if value.is_empty() {
         return;
@@ -74,6 +123,61 @@ fn timestamp(tag: u32, time: UnixMillis, out: &mut BytesMut) {
     }
 }
 
+/// What the bytes of a `switchboard.v1.Update` say of it before its JSON.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Envelope<'a> {
+    /// Telegram's id.
+    pub update_id: i64,
+    /// The kind's name.
+    pub kind: &'a str,
+    /// When it was received.
+    pub received: UnixMillis,
+}
+
+/// Reads bytes that [`encode_update`] has written; `None` for others. The JSON is not looked at.
+#[must_use]
+pub fn read_envelope(mut bytes: &[u8]) -> Option<Envelope<'_>> {
+    let mut envelope = Envelope { update_id: 0, kind: "", received: UnixMillis(0) };
+    loop {
+        // Fields are written in order: behind the time there is nothing more that is wanted.
+        match field(&mut bytes)? {
+            (field::UPDATE_ID, Value::Number(id)) => envelope.update_id = id as i64,
+            (field::KIND, Value::Bytes(kind)) => envelope.kind = std::str::from_utf8(kind).ok()?,
+            (field::RECEIVED_TIME, Value::Bytes(mut time)) => {
+                while !time.is_empty() {
+                    match field(&mut time)? {
+                        (1, Value::Number(seconds)) => envelope.received.0 = seconds.checked_mul(1_000)?,
+                        (2, Value::Number(nanos)) => envelope.received.0 += nanos / 1_000_000,
+                        _ => return None,
+                    }
+                }
+                return Some(envelope);
+            }
+            _ => {}
+        }
+    }
+}
+
+enum Value<'a> {
+    Number(u64),
+    Bytes(&'a [u8]),
+}
+
+/// Takes the next field off the bytes.
+fn field<'a>(bytes: &mut &'a [u8]) -> Option<(u32, Value<'a>)> {
+    let (tag, wire_type) = decode_key(bytes).ok()?;
+    let number = decode_varint(bytes).ok()?;
+    match wire_type {
+        WireType::Varint => Some((tag, Value::Number(number))),
+        WireType::LengthDelimited => {
+            let (value, rest) = bytes.split_at_checked(usize::try_from(number).ok()?)?;
+            *bytes = rest;
+            Some((tag, Value::Bytes(value)))
+        }
+        _ => None,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
@@ -82,6 +186,25 @@ mod tests {
     use super::*;
     use crate::grpc::proto::client;
     use crate::update::{Key, KindCode};
+
+    #[test]
+    fn the_ordering_key_is_what_the_group_goes_by_or_the_routing_key() {
+        let mut update = crate::update::parse(
+            br#"{"update_id":7,"message":{"message_thread_id":3,"from":{"id":42},"chat":{"id":-5}}}"#,
+        )
+        .unwrap();
+        let key = |update: &Update<'_>, ordering| {
+            let payload = Payload {
+                key: update.key.to_string().into(),
+                update: encode_update("shop", update, UnixMillis(1_500)),
+            };
+            ordering_key(ordering, &payload).into_owned()
+        };
+        let all = [Ordering::Chat, Ordering::User, Ordering::Topic, Ordering::None];
+        assert_eq!(all.map(|by| key(&update, by)), ["chat:-5", "user:42", "topic:-5:3", "update:7"]);
+        (update.user_id, update.thread_id) = (None, None);
+        assert_eq!(all.map(|by| key(&update, by)), ["chat:-5", "chat:-5", "chat:-5", "update:7"]);
+    }
 
     proptest! {
         #[test]
@@ -122,6 +245,13 @@ mod tests {
             };
             let bytes = encode_update(&bot, &update, UnixMillis(received));
             prop_assert_eq!(&bytes, &Bytes::from(generated.encode_to_vec()));
+            let envelope = Envelope { update_id, kind: &kind, received: UnixMillis(received) };
+            prop_assert_eq!(read_envelope(&bytes), Some(envelope));
+        }
+
+        #[test]
+        fn bytes_that_are_no_update_are_survived(bytes in proptest::collection::vec(any::<u8>(), 0..60)) {
+            let _any = read_envelope(&bytes);
         }
     }
 }

@@ -110,6 +110,7 @@ fn sample(key: &Key) -> &'static str {
         "SIZE" => "100MiB",
         "true|false" => "true",
         "NUMBER" => "7",
+        "RATIO" => "0.25",
         "FILTER" => "debug",
         "auto|text|json" => "json",
         "auto|polling|webhook" => "polling",

@@ -9,6 +9,7 @@ use tonic::Status;
 
 use super::client::{ConnectArgs, ConnectError};
 use super::exit::Exit;
+use super::{complain, note};
 use crate::grpc::proto::client::BackupRequest;
 
 /// Copy a bot's journal while the gateway goes on
@@ -41,11 +42,14 @@ enum BackupError {
 pub async fn run(args: BackupArgs) -> ExitCode {
     match backup(&args).await {
         Ok(bytes) => {
-            eprintln!("wrote {} ({bytes} bytes); `switchboard restore` brings it back", args.to.display());
+            note(&format!(
+                "wrote {} ({bytes} bytes); `switchboard restore` brings it back",
+                args.to.display()
+            ));
             Exit::Done.into()
         }
         Err(error) => {
-            eprintln!("switchboard backup: {error}");
+            complain("backup", &error);
             Exit::from(&error).into()
         }
     }

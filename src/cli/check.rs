@@ -9,6 +9,7 @@ use std::process::ExitCode;
 use clap::Args;
 
 use super::exit::Exit;
+use super::{note, redact};
 use crate::config::{self, Bot, Config, Effective, Environment, Flags};
 use crate::telegram::{self, Finding};
 
@@ -28,7 +29,7 @@ pub async fn run(args: CheckArgs) -> ExitCode {
     let config = match config::load(&args.flags, &Environment::of_process()) {
         Ok(config) => config,
         Err(error) => {
-            eprintln!("{error}");
+            note(&error.to_string());
             return Exit::Config.into();
         }
     };
@@ -42,7 +43,7 @@ pub async fn run(args: CheckArgs) -> ExitCode {
         }
     }
     // Nobody is left to tell where standard output is closed.
-    let _ = std::io::stdout().write_all(report.text.as_bytes());
+    let _ = std::io::stdout().write_all(redact::tokens(&report.text).as_bytes());
     report.worst.into()
 }
 

@@ -26,11 +26,11 @@ pub(crate) type AdminClient = AdminServiceClient<InterceptedService<Channel, Acc
 #[derive(Args, Clone, Debug)]
 pub struct ConnectArgs {
     /// The gateway's gRPC listener
-    #[arg(long, value_name = "URL", default_value = "http://127.0.0.1:50051")]
+    #[arg(long, value_name = "URL", default_value = "http://127.0.0.1:50051", global = true)]
     pub address: String,
 
     /// A file with the access token (otherwise SWITCHBOARD_ACCESS_TOKEN or SWITCHBOARD_ACCESS_TOKEN_FILE)
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", global = true)]
     pub access_token_file: Option<PathBuf>,
 }
 
@@ -44,6 +44,14 @@ pub enum ConnectError {
         address: String,
         /// What is wrong with it.
         reason: String,
+    },
+    /// The host has no address. An address can come later, but who has just typed the name wants to know.
+    #[error("--address {address}: the host cannot be found ({source})")]
+    Host {
+        /// As given.
+        address: String,
+        /// What the resolver says.
+        source: std::io::Error,
     },
     /// The token's file cannot be read.
     #[error("the access token's file {file}: {source}")]
@@ -65,10 +73,18 @@ impl ConnectArgs {
         client(&self.address, token.as_deref())
     }
 
+    /// Whether the host has an address. Later on it may be lost and come back.
+    pub(crate) async fn find_host(&self) -> Result<(), ConnectError> {
+        let place = self.address.split_once("://").map_or(&*self.address, |(_, place)| place);
+        let authority = place.split('/').next().unwrap_or(place);
+        let found = tokio::net::lookup_host(authority).await.map(|_| ());
+        found.map_err(|source| ConnectError::Host { address: self.address.clone(), source })
+    }
+
     /// The same for the service that looks into the gateway.
     pub(crate) fn admin_client(&self) -> Result<AdminClient, ConnectError> {
         let (channel, access) = connection(&self.address, self.access_token()?.as_deref())?;
-        Ok(AdminServiceClient::with_interceptor(channel, access))
+        Ok(AdminServiceClient::with_interceptor(channel, access).max_decoding_message_size(MAX_MESSAGE_BYTES))
     }
 
     fn access_token(&self) -> Result<Option<String>, ConnectError> {
@@ -96,13 +112,16 @@ pub(crate) fn client(address: &str, token: Option<&str>) -> Result<Client, Conne
 
 fn connection(address: &str, token: Option<&str>) -> Result<(Channel, Access), ConnectError> {
     let wrong = |reason: String| ConnectError::Address { address: address.to_owned(), reason };
-    if address.starts_with("https://") {
+    let url = if address.contains("://") { address.to_owned() } else { format!("http://{address}") };
+    let endpoint = Endpoint::from_shared(url).map_err(|error| wrong(error.to_string()))?;
+    if endpoint.uri().scheme_str() != Some("http") {
         return Err(wrong("this command speaks plain HTTP/2 only".into()));
     }
-    let url = if address.starts_with("http://") { address.to_owned() } else { format!("http://{address}") };
-    let endpoint = Endpoint::from_shared(url).map_err(|error| wrong(error.to_string()))?;
-    if endpoint.uri().host().is_none() {
+    if endpoint.uri().host().is_none_or(str::is_empty) {
         return Err(wrong("there is no host in it".into()));
+    }
+    if endpoint.uri().port_u16().is_none_or(|port| port == 0) {
+        return Err(wrong("there is no port from 1 to 65535 in it".into()));
     }
     let channel = endpoint
         .connect_timeout(CONNECT_TIMEOUT)
@@ -182,7 +201,8 @@ pub(crate) fn describe(status: &Status) -> String {
     }
 }
 
-fn deepest(mut error: &(dyn std::error::Error + 'static)) -> String {
+/// What an error's chain ends with: usually the words of the system.
+pub(crate) fn deepest(mut error: &(dyn std::error::Error + 'static)) -> String {
     while let Some(source) = error.source() {
         error = source;
     }
@@ -243,7 +263,11 @@ mod tests {
         assert!(client("http://localhost:50051", None).is_ok());
         let refused = client("https://localhost:50051", None).err().map(|error| error.to_string());
         assert!(refused.is_some_and(|text| text.contains("--address https://localhost:50051")));
-        assert!(client("not an address", None).is_err());
+        for wrong in
+            ["not an address", "ftp://h:1", "localhost", "http://h", "h:99999", "h:0", ":1", "h:1:2", ""]
+        {
+            assert!(client(wrong, None).is_err(), "{wrong}");
+        }
     }
 
     #[tokio::test]

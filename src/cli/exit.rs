@@ -2,6 +2,8 @@
 
 use std::process::ExitCode;
 
+use tonic::Code;
+
 use crate::gateway::Failure;
 
 /// How a command ended.
@@ -17,11 +19,21 @@ pub(super) enum Exit {
     Place,
     /// Telegram refuses the token or the webhook.
     Refused,
+    /// There is no such bot, group or update.
+    NotFound,
+    /// As things stand it is refused, or nobody confirmed it.
+    Precondition,
+    /// The gateway cannot be reached, or has no room at the moment.
+    Unavailable,
+    /// The access token is missing or wrong.
+    Denied,
     /// Stopped at once by a second signal.
     Interrupted,
+    /// Nobody reads the output any more. What a shell shows for a program that SIGPIPE ended.
+    Unread,
 }
 
-/// The same for `--help`.
+/// The same for `--help`, of the commands that run a gateway.
 pub(super) const EXIT_CODES: &str = "\
 Exit codes:
   0    stopped as asked
@@ -29,9 +41,31 @@ Exit codes:
   2    the command line or the configuration is wrong
   3    a port is in use, or the data directory cannot be used
   4    Telegram refuses the token or the webhook, for every bot
-  130  a second signal ended the process at once";
+  130  a second signal ended the process at once
+  141  nobody reads the output any more";
+
+/// The same, of the commands that ask a gateway.
+pub(super) const ADMIN_EXIT_CODES: &str = "\
+Exit codes:
+  0    done
+  1    a failure at run time
+  2    the command line is wrong, or the gateway refuses a value
+  5    there is no such bot, group or update
+  6    refused as things stand (it exists already, needs --force, …), or not confirmed
+  7    the gateway cannot be reached or has no room; the same may work later
+  8    the access token is missing or wrong
+  130  stopped by Ctrl-C
+  141  nobody reads the output any more
+
+With --json every line is one JSON object; `jq -s .` makes a list of them. It is proto3 JSON,
+as grpcurl prints it: 64-bit numbers are strings, enums are names.";
 
 impl Exit {
+    /// After output that could not be written.
+    pub(super) fn after_output(error: &std::io::Error) -> Self {
+        if error.kind() == std::io::ErrorKind::BrokenPipe { Self::Unread } else { Self::Failed }
+    }
+
     pub(super) fn after(failure: &Failure) -> Self {
         match failure {
             Failure::Listen { .. }
@@ -48,6 +82,21 @@ impl Exit {
             | Failure::Overdue => Self::Failed,
         }
     }
+
+    /// After a gateway's answer.
+    pub(super) fn answered(code: Code) -> Self {
+        match code {
+            Code::Ok => Self::Done,
+            Code::InvalidArgument | Code::OutOfRange => Self::Config,
+            Code::NotFound => Self::NotFound,
+            Code::AlreadyExists | Code::FailedPrecondition | Code::Aborted => Self::Precondition,
+            Code::Unavailable | Code::DeadlineExceeded | Code::ResourceExhausted => Self::Unavailable,
+            Code::Unauthenticated | Code::PermissionDenied => Self::Denied,
+            Code::Cancelled | Code::Unknown | Code::Unimplemented | Code::Internal | Code::DataLoss => {
+                Self::Failed
+            }
+        }
+    }
 }
 
 impl From<Exit> for ExitCode {
@@ -58,7 +107,12 @@ impl From<Exit> for ExitCode {
             Exit::Config => 2,
             Exit::Place => 3,
             Exit::Refused => 4,
+            Exit::NotFound => 5,
+            Exit::Precondition => 6,
+            Exit::Unavailable => 7,
+            Exit::Denied => 8,
             Exit::Interrupted => 130,
+            Exit::Unread => 141,
         })
     }
 }

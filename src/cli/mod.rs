@@ -1,21 +1,27 @@
 //! The commands.
 
+pub mod admin;
 pub mod backup;
 pub mod bench;
 pub mod check;
 pub(crate) mod client;
 mod clock;
+pub mod completions;
 pub mod demo;
 mod exit;
 mod processes;
+mod redact;
 pub mod restore;
 pub mod serve;
 mod signals;
 pub mod simulate;
 mod simulation;
 pub mod tail;
+mod text;
+pub mod trigger;
 
 use std::ffi::OsString;
+use std::io::Write as _;
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -44,14 +50,17 @@ enum Command {
     Demo(demo::DemoArgs),
     /// Run a local Bot API server that stands in for Telegram
     Simulate(simulate::SimulateArgs),
-    /// Print a group's updates as they come
+    Trigger(trigger::TriggerArgs),
     Tail(tail::TailArgs),
     /// Measure this machine: throughput, latency, what the gateway takes
     Bench(bench::BenchArgs),
+    #[command(flatten)]
+    Admin(Box<admin::AdminCommand>),
     /// Copy a bot's journal while the gateway goes on
     Backup(backup::BackupArgs),
     /// Make a bot's journal from a backup
     Restore(restore::RestoreArgs),
+    Completions(completions::CompletionsArgs),
 }
 
 async fn run(command: Command) -> ExitCode {
@@ -60,10 +69,13 @@ async fn run(command: Command) -> ExitCode {
         Command::Check(args) => check::run(args).await,
         Command::Demo(args) => demo::run(args).await,
         Command::Simulate(args) => simulate::run(args).await,
+        Command::Trigger(args) => trigger::run(args).await,
         Command::Tail(args) => tail::run(args).await,
         Command::Bench(args) => bench::run(args).await,
+        Command::Admin(command) => admin::run(*command).await,
         Command::Backup(args) => backup::run(args).await,
         Command::Restore(args) => restore::run(args).await,
+        Command::Completions(args) => completions::run(&args, <Cli as clap::CommandFactory>::command()),
     }
 }
 
@@ -73,7 +85,10 @@ const LAST_THREADS: Duration = Duration::from_millis(500);
 /// Runs the command that the arguments name.
 #[must_use]
 pub fn main() -> ExitCode {
-    let cli = Cli::parse_from(with_command(std::env::args_os()));
+    let cli = match Cli::try_parse_from(with_command(std::env::args_os())) {
+        Ok(cli) => cli,
+        Err(error) => return explain(&error),
+    };
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => {
@@ -84,6 +99,31 @@ pub fn main() -> ExitCode {
     let code = runtime.block_on(run(cli.command));
     runtime.shutdown_timeout(LAST_THREADS);
     code
+}
+
+/// Prints what clap has to say, be it help or what is wrong with the arguments.
+fn explain(error: &clap::Error) -> ExitCode {
+    let text = error.render().to_string();
+    let shown = redact::tokens(&text);
+    if shown == text {
+        error.exit();
+    }
+    note(&format!(
+        "{}\nA bot's token is never an argument: others see it with `ps`. Give it as TELEGRAM_BOT_TOKEN or in a file.",
+        shown.trim_end()
+    ));
+    Exit::Config.into()
+}
+
+/// A line on standard error. What looks like a bot's token is left out.
+fn note(text: &str) {
+    // Nobody is left to tell where standard error is closed.
+    let _ = writeln!(std::io::stderr(), "{}", redact::tokens(text));
+}
+
+/// A command's last words.
+fn complain(command: &str, what: &dyn std::fmt::Display) {
+    note(&format!("switchboard {command}: {what}"));
 }
 
 /// Without a command, or with flags only, it is `serve`.

@@ -6,6 +6,7 @@ use std::process::ExitCode;
 use clap::Args;
 
 use super::exit::Exit;
+use super::{complain, note};
 use crate::config::{self, Environment, Flags};
 use crate::gateway;
 
@@ -34,7 +35,7 @@ pub async fn run(args: RestoreArgs) -> ExitCode {
     match tokio::task::spawn_blocking(move || restore(args)).await {
         Ok(exit) => exit.into(),
         Err(error) => {
-            eprintln!("switchboard restore: {error}");
+            complain("restore", &error);
             Exit::Failed.into()
         }
     }
@@ -42,7 +43,10 @@ pub async fn run(args: RestoreArgs) -> ExitCode {
 
 fn restore(args: RestoreArgs) -> Exit {
     if !config::is_bot_name(&args.bot) {
-        eprintln!("switchboard restore: --bot \"{}\" is not a bot's name: a-z, 0-9, `-` and `_`", args.bot);
+        complain(
+            "restore",
+            &format_args!("--bot \"{}\" is not a bot's name: a-z, 0-9, `-` and `_`", args.bot),
+        );
         return Exit::Config;
     }
     let flags = Flags { file: args.config, values: Vec::new() };
@@ -51,18 +55,18 @@ fn restore(args: RestoreArgs) -> Exit {
         None => match config::data_dir(&flags, &Environment::of_process()) {
             Ok(data_dir) => data_dir,
             Err(error) => {
-                eprintln!("{error}");
+                note(&error.to_string());
                 return Exit::Config;
             }
         },
     };
     match gateway::restore(&args.backup, &data_dir, &args.bot) {
         Ok(said) => {
-            eprintln!("{said}");
+            note(&said);
             Exit::Done
         }
         Err(failure) => {
-            eprintln!("switchboard restore: {failure}");
+            complain("restore", &failure);
             Exit::after(&failure)
         }
     }

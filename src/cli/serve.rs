@@ -3,10 +3,11 @@
 use std::process::ExitCode;
 
 use clap::Args;
-use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc;
 
 use super::exit::Exit;
+use super::note;
+use super::signals::Stops;
 use crate::config::{self, Config, Environment, Flags};
 use crate::gateway::{self, Ask};
 use crate::observe::logging;
@@ -28,7 +29,7 @@ async fn serve(flags: &Flags) -> Exit {
     let config = match config::load(flags, &Environment::of_process()) {
         Ok(config) => config,
         Err(error) => {
-            eprintln!("{error}");
+            note(&error.to_string());
             return Exit::Config;
         }
     };
@@ -68,14 +69,10 @@ fn greet(config: &Config) {
 
 /// SIGTERM and SIGINT alike: the first begins the stop, the second ends it.
 fn stop_on_signals(asks: mpsc::Sender<Ask>) -> std::io::Result<tokio::task::JoinHandle<()>> {
-    let mut terminate = signal(SignalKind::terminate())?;
-    let mut interrupt = signal(SignalKind::interrupt())?;
+    let mut stops = Stops::listen()?;
     Ok(tokio::spawn(async move {
         loop {
-            let signal = tokio::select! {
-                _ = terminate.recv() => "SIGTERM",
-                _ = interrupt.recv() => "SIGINT",
-            };
+            let signal = stops.next().await;
             tracing::info!(signal, "asked to stop");
             // The gateway may have ended by itself.
             if asks.send(Ask::Stop).await.is_err() {

@@ -7,7 +7,10 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use clap::Args;
+use thiserror::Error;
 
+use super::exit::Exit;
+use super::{complain, signals};
 use crate::simulator::{
     CONTROL_HELP, FaultRule, Replay, Running, Simulator, SimulatorConfig, Source, Traffic,
 };
@@ -64,29 +67,54 @@ pub struct SimulateArgs {
 /// Runs until SIGINT or SIGTERM.
 pub async fn run(args: SimulateArgs) -> ExitCode {
     match simulate(args).await {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(message) => {
-            // Nothing is left to do if even stderr is closed.
-            let _ = writeln!(std::io::stderr(), "switchboard simulate: {message}");
-            ExitCode::FAILURE
+        Ok(()) => Exit::Done.into(),
+        Err(error) => {
+            complain("simulate", &error);
+            error.exit().into()
         }
     }
 }
 
-async fn simulate(args: SimulateArgs) -> Result<(), String> {
+#[derive(Debug, Error)]
+enum SimulateError {
+    #[error("{0}")]
+    Value(String),
+    #[error(
+        "cannot listen on {address}: {source}; choose another address with --listen, or port 0 for a free one"
+    )]
+    Listen { address: SocketAddr, source: std::io::Error },
+    #[error("cannot write to stdout: {0}")]
+    Output(std::io::Error),
+    #[error("cannot wait for signals: {0}")]
+    Signals(std::io::Error),
+    #[error("cannot write the ledger to {}: {source}", .path.display())]
+    Ledger { path: PathBuf, source: std::io::Error },
+}
+
+impl SimulateError {
+    fn exit(&self) -> Exit {
+        match self {
+            Self::Value(_) => Exit::Config,
+            Self::Listen { .. } => Exit::Place,
+            Self::Output(error) => Exit::after_output(error),
+            Self::Signals(_) | Self::Ledger { .. } => Exit::Failed,
+        }
+    }
+}
+
+async fn simulate(args: SimulateArgs) -> Result<(), SimulateError> {
     let ledger = args.ledger.clone();
-    let listen = args.listen;
+    let address = args.listen;
     let described = describe(&args);
     let local = args.local;
-    let config = config(args)?;
-    let running = Simulator::start(config).await.map_err(|error| {
-        format!("cannot listen on {listen}: {error}; choose another address with --listen, or port 0 for a free one")
-    })?;
-    announce(&running, &described, local).map_err(|error| format!("cannot write to stdout: {error}"))?;
-    interrupted().await.map_err(|error| format!("cannot wait for signals: {error}"))?;
+    let config = config(args).map_err(SimulateError::Value)?;
+    let running =
+        Simulator::start(config).await.map_err(|source| SimulateError::Listen { address, source })?;
+    announce(&running, &described, local).map_err(SimulateError::Output)?;
+    signals::stop_requested().await.map_err(SimulateError::Signals)?;
     if let Some(path) = ledger {
-        std::fs::write(&path, running.ledgers())
-            .map_err(|error| format!("cannot write the ledger to {}: {error}", path.display()))?;
+        let written = std::fs::write(&path, running.ledgers());
+        written.map_err(|source| SimulateError::Ledger { path, source })?;
     }
     running.shutdown().await;
     Ok(())
@@ -150,21 +178,13 @@ fn announce(running: &Running, described: &str, local: bool) -> std::io::Result<
     writeln!(out, "  Tokens:   any of the form 123456789:secret, each a bot of its own")?;
     writeln!(out, "  Webhooks: {webhooks}")?;
     writeln!(out, "  Control:  curl {url}/simulator")?;
+    writeln!(out, "  Samples:  switchboard trigger message.text --text hello --simulator {url}")?;
     writeln!(out, "Point the gateway at it:")?;
     writeln!(
         out,
         "  SWITCHBOARD_TELEGRAM_API_URL={url} TELEGRAM_BOT_TOKEN=123456789:secret switchboard serve"
     )?;
     out.flush()
-}
-
-async fn interrupted() -> std::io::Result<()> {
-    use tokio::signal::unix::{SignalKind, signal};
-    let mut terminated = signal(SignalKind::terminate())?;
-    tokio::select! {
-        interrupted = tokio::signal::ctrl_c() => interrupted,
-        _ = terminated.recv() => Ok(()),
-    }
 }
 
 #[cfg(test)]

@@ -12,6 +12,8 @@ pub(super) enum Reading {
     WebhookSwitch,
     /// The host of the public listener.
     ListenHost,
+    /// A ratio, where the sampler that is set beside it goes by one.
+    SampleRatio,
     /// The port of the public listener; a platform that sets it reaches the process from outside.
     ListenPort,
 }
@@ -48,9 +50,17 @@ pub(super) static FOREIGN: &[Foreign] = &[
     name("https_proxy", "telegram.proxy", Reading::Plain),
     name("ALL_PROXY", "telegram.proxy", Reading::Plain),
     name("all_proxy", "telegram.proxy", Reading::Plain),
+    name("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "tracing.otlp_endpoint", Reading::Plain),
+    name("OTEL_EXPORTER_OTLP_ENDPOINT", "tracing.otlp_endpoint", Reading::Plain),
+    name("OTEL_SERVICE_NAME", "tracing.service_name", Reading::Plain),
+    name("OTEL_TRACES_SAMPLER_ARG", "tracing.sample_ratio", Reading::SampleRatio),
     name("NO_PROXY", "telegram.no_proxy", Reading::Plain),
     name("no_proxy", "telegram.no_proxy", Reading::Plain),
 ];
+
+/// The variable that says what `OTEL_TRACES_SAMPLER_ARG` is about, and its values for which that is a ratio.
+pub(super) const SAMPLER_VARIABLE: &str = "OTEL_TRACES_SAMPLER";
+pub(super) const RATIO_SAMPLERS: [&str; 2] = ["traceidratio", "parentbased_traceidratio"];
 
 /// The names, for the documentation's test.
 pub fn names() -> impl Iterator<Item = &'static str> {

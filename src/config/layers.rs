@@ -2,7 +2,7 @@
 
 use super::environment::Environment;
 use super::flags::Flags;
-use super::foreign::{FOREIGN, Foreign, Reading};
+use super::foreign::{FOREIGN, Foreign, RATIO_SAMPLERS, Reading, SAMPLER_VARIABLE};
 use super::keys::{BOTS_VARIABLE, CONFIG_VARIABLE, KEYS, Key, Scope, bot_variable_part};
 use super::problem::{Origin, Problem, did_you_mean};
 
@@ -137,6 +137,13 @@ impl Layers {
             let value = match foreign.reading {
                 Reading::ListenHost | Reading::ListenPort => continue,
                 Reading::Plain => value.to_owned(),
+                Reading::SampleRatio => {
+                    let sampler = environment.get(SAMPLER_VARIABLE).unwrap_or_default().trim();
+                    if !RATIO_SAMPLERS.contains(&sampler) {
+                        continue;
+                    }
+                    value.to_owned()
+                }
                 Reading::Domain => format!("https://{value}"),
                 Reading::WebhookSwitch => match super::values::switch(value) {
                     Ok(true) => "webhook".to_owned(),

@@ -32,7 +32,7 @@ pub use reader::{Effective, Secret};
 pub use values::without_credentials;
 
 use crate::grpc::AccessToken;
-use crate::observe::logging;
+use crate::observe::{logging, spans};
 use layers::Layers;
 use reader::Reader;
 
@@ -65,6 +65,8 @@ pub struct Config {
     pub shutdown_grace: Duration,
     /// How logs are written.
     pub log: logging::Settings,
+    /// Where traces go; `None` for no tracing.
+    pub tracing: Option<spans::Settings>,
     /// At least one.
     pub bots: Vec<Bot>,
     /// What is worth a warning.
@@ -82,7 +84,8 @@ impl Config {
             let webhook = bot.telegram.webhook_url.as_deref().and_then(password_of);
             [Some(bot.telegram.token.expose()), secret, password, webhook].into_iter().flatten()
         });
-        of_bots.chain(self.access_token.as_ref().map(Secret::expose))
+        let collector = self.tracing.as_ref().and_then(|tracing| password_of(&tracing.endpoint));
+        of_bots.chain(self.access_token.as_ref().map(Secret::expose)).chain(collector)
     }
 }
 
@@ -153,6 +156,7 @@ fn assemble(layers: &Layers, environment: &Environment) -> (Option<Config>, Vec<
     reader.get("public.url", values::http_url);
     let ops_listen = reader.get("ops.listen", values::address);
     let shutdown_grace = reader.get("shutdown.grace", units::duration);
+    let tracing = tracing(&mut reader);
     let format = reader.get("log.format", values::log_format);
     let level = reader.get("log.level", values::log_level);
 
@@ -202,6 +206,7 @@ fn assemble(layers: &Layers, environment: &Environment) -> (Option<Config>, Vec<
             ops_listen: ops_listen?,
             shutdown_grace: shutdown_grace?,
             log: logging::Settings { format: format?, filter: level? },
+            tracing,
             bots: complete,
             findings,
             effective,
@@ -219,6 +224,18 @@ fn access_token(reader: &mut Reader<'_>) -> Option<Secret> {
             None
         }
     }
+}
+
+/// Where traces go; `None` without an endpoint, or if something is wrong with it.
+fn tracing(reader: &mut Reader<'_>) -> Option<spans::Settings> {
+    let endpoint = reader.get("tracing.otlp_endpoint", values::api_url);
+    let sample_ratio = reader.get("tracing.sample_ratio", values::ratio);
+    let service_name = reader.get("tracing.service_name", values::non_empty);
+    Some(spans::Settings {
+        endpoint: endpoint?,
+        sample_ratio: sample_ratio?,
+        service_name: service_name?.into(),
+    })
 }
 
 /// Two bots with one token would fight over it, two webhooks on one path could not be told apart.

@@ -75,6 +75,12 @@ pub(super) fn api_url(text: &str) -> Result<Box<str>, &'static str> {
     http_url(text).map(|_| text.trim_end_matches('/').into())
 }
 
+/// A part of the whole.
+pub(super) fn ratio(text: &str) -> Result<f64, &'static str> {
+    const RIGHT: &str = "a number from 0 to 1, such as 0.1";
+    text.parse().map_err(|_| RIGHT).and_then(|ratio| within(ratio, 0.0..=1.0, RIGHT))
+}
+
 /// A proxy; `None` for `none`.
 pub(super) fn proxy(text: &str) -> Result<Option<Box<str>>, &'static str> {
     const RIGHT: &str = "http://…, https://…, socks5://… or socks5h://… with a host, or none";

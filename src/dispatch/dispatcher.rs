@@ -8,7 +8,8 @@ use super::failures::Jitter;
 use super::group::{Group, GroupStart, GroupStats, Identity};
 use super::window::CHUNK;
 use crate::model::{
-    ConsumerSettings, GroupId, Head, Monotonic, Now, Sequence, SettledResult, Settlement, StreamEnd, Token,
+    ConsumerSettings, GroupId, GroupRecord, Head, Monotonic, Now, Sequence, SettledResult, Settlement,
+    StreamEnd, Token,
 };
 
 /// Heads that a group wants to read.
@@ -32,7 +33,7 @@ pub struct Dispatcher {
     pub(super) groups: BTreeMap<GroupId, Group>,
     streams: HashMap<StreamId, GroupId>,
     /// Groups in which something happened since the last poll.
-    touched: BTreeSet<GroupId>,
+    pub(super) touched: BTreeSet<GroupId>,
     /// The group that has read heads last.
     last_read: GroupId,
     jitter: Jitter,
@@ -58,6 +59,18 @@ impl Dispatcher {
         // Each group spreads its retries by numbers of its own.
         let jitter = Jitter::new(self.jitter.spread(u64::MAX / 2));
         self.groups.insert(id, Group::new(self.identity, start, jitter));
+    }
+
+    /// A group was changed: its filter for new updates, its settings, whether it is paused. Its updates that are
+    /// loaded or out stay. A new filter holds from a sequence on that is above all that were appended.
+    pub fn update_group(&mut self, record: GroupRecord) {
+        let Some(group) = self.groups.get_mut(&record.id) else { return };
+        assert!(
+            (group.record.ordering, group.record.fallback) == (record.ordering, record.fallback),
+            "the order of a group, and whether it is a fallback, never change"
+        );
+        self.touched.insert(record.id);
+        group.record = record;
     }
 
     /// Removes a group; its streams end.
@@ -119,6 +132,14 @@ impl Dispatcher {
             .copied()
             .collect();
         state.subscribe(now, stream, consumer_id, settings, &ours)
+    }
+
+    /// The consumer of a stream that was just opened gave no name, and goes by one that was made up: once its stream is
+    /// gone and nothing of it is out, it is not waited for.
+    pub fn handle_unnamed(&mut self, stream: StreamId) {
+        if let Some(group) = self.group_of(stream) {
+            group.unnamed(stream);
+        }
     }
 
     /// A stream will end: nothing new is delivered on it, and it is closed when nothing is out any more.
@@ -197,9 +218,9 @@ impl Dispatcher {
     }
 
     /// The update has reached the age at which the group gives it up. Whether it did: not if it is settled, or out.
-    pub fn handle_expire(&mut self, group: GroupId, head: &Head) -> bool {
+    pub fn handle_expire(&mut self, now: Now, group: GroupId, head: &Head) -> bool {
         self.touched.insert(group);
-        self.groups.get_mut(&group).is_some_and(|state| state.expire(head))
+        self.groups.get_mut(&group).is_some_and(|state| state.expire(now, head))
     }
 
     /// When [`handle_time`](Self::handle_time) is next needed.
@@ -212,6 +233,7 @@ impl Dispatcher {
     pub fn poll(&mut self, now: Now, out: &mut Vec<Command>) {
         while let Some(id) = self.touched.pop_first() {
             let Some(group) = self.groups.get_mut(&id) else { continue };
+            group.admit_replays();
             group.unpark();
             group.probe();
             group.pump(now);
@@ -232,12 +254,11 @@ impl Dispatcher {
         Some(self.groups.get(&group)?.settled.cursor())
     }
 
-    /// Whether the group is done with an update, or never had to do with it.
+    /// Whether the group is done with an update, or never had to do with it, and no replay of it is pending.
     #[must_use]
-    pub fn is_settled(&self, group: GroupId, sequence: Sequence) -> bool {
-        self.groups
-            .get(&group)
-            .is_none_or(|state| sequence < state.record.start || state.settled.contains(sequence))
+    pub fn is_settled(&self, group: GroupId, head: &Head) -> bool {
+        let pending = |state: &Group| state.concerns(head) || state.replays.contains(head.sequence);
+        !self.groups.get(&group).is_some_and(pending)
     }
 
     /// How a group is doing.

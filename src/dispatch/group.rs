@@ -1,19 +1,20 @@
 //! One group: its backlog, its consumers, and what is out to them.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
+use std::sync::Arc;
 
 use super::assignment::{Claim, Owners, assign};
-use super::command::{Change, Command, Ended, Record, StreamId};
+use super::command::{Command, StreamId};
 use super::failures::Jitter;
 use super::hash::NumberMap;
-use super::keys::{Key, Keys};
+use super::keys::{Key, Keys, Queued};
+use super::lag::Lag;
 use super::members::{Member, MemberId, Presence};
-use super::outstanding::{Held, Outstanding, Phase, Timer, Undo};
+use super::outstanding::{Held, Outstanding, Phase, Timer};
 use super::progress::{Open, Settled};
+use super::replay::Replays;
 use super::window::Backlog;
-use crate::model::{
-    AttemptRecord, DeadLetter, GroupRecord, Head, KeyHash, Now, SHARDS, Sequence, SettledAs, Shard, Token,
-};
+use crate::model::{AttemptRecord, GroupRecord, Head, KeyHash, Now, SHARDS, Sequence, Shard, Token};
 
 /// What tokens are made of and checked against.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -54,16 +55,24 @@ pub struct GroupStats {
     pub backing_off: usize,
     /// Everything at or below is settled.
     pub cursor: Sequence,
-    /// The newest sequence minus the cursor.
+    /// Replayed updates that are not settled.
+    pub replaying: usize,
+    /// Matching updates that are not settled, replays included.
     pub lag: u64,
+    /// Whether they have all been counted.
+    pub lag_exact: bool,
+    /// The oldest unsettled update, replays apart, as exactly as the window knows.
+    pub oldest: Option<Sequence>,
 }
 
-/// One group. Its methods are spread over `window`, `pump`, `settle` and `streams`, each with one part of its life.
+/// One group. Its methods are spread over `window`, `pump`, `settle`, `streams`, `expiry`,
+/// `recording`, `status`, `seek`, `replay`, `purge` and `standing`, each with one part of its life.
 #[derive(Debug)]
 pub(super) struct Group {
     pub(super) identity: Identity,
     pub(super) record: GroupRecord,
     pub(super) settled: Settled,
+    pub(super) lag: Lag,
     /// The sequences in the window that are not settled.
     pub(super) open: Open,
     pub(super) keys: Keys,
@@ -73,8 +82,11 @@ pub(super) struct Group {
     pub(super) recovered: NumberMap<Sequence, AttemptRecord>,
     /// Updates that were never delivered and expire by age, with their keys; their records are not durable yet.
     pub(super) expiring: NumberMap<Sequence, KeyHash>,
+    pub(super) replays: Replays,
+    /// The newest sequence there was at the last seek under this boot: what is delivered up to there may have been before.
+    pub(super) sought_to: Sequence,
     pub(super) members: BTreeMap<MemberId, Member>,
-    pub(super) by_consumer: HashMap<Box<str>, MemberId>,
+    pub(super) by_consumer: HashMap<Arc<str>, MemberId>,
     pub(super) owners: Box<Owners>,
     pub(super) next_member: u64,
     pub(super) assignments: u64,
@@ -91,16 +103,19 @@ pub(super) struct Group {
 impl Group {
     pub(super) fn new(identity: Identity, start: GroupStart, jitter: Jitter) -> Self {
         let behind = (start.cursor < start.tail).then(|| start.cursor.next());
-        Self {
+        let mut group = Self {
             identity,
             record: start.record,
             settled: Settled::new(start.cursor, start.settled),
+            lag: Lag::new(start.cursor, start.tail),
             open: Open::default(),
             keys: Keys::new(behind),
             backlog: Backlog::new(start.tail, if behind.is_some() { usize::from(SHARDS) } else { 0 }),
             outstanding: Outstanding::default(),
             recovered: start.attempts.into_iter().collect(),
             expiring: NumberMap::default(),
+            replays: Replays::default(),
+            sought_to: Sequence(0),
             members: BTreeMap::new(),
             by_consumer: HashMap::new(),
             owners: Box::new([None; SHARDS as usize]),
@@ -111,47 +126,59 @@ impl Group {
             parked: VecDeque::new(),
             jitter,
             commands: VecDeque::new(),
-        }
+        };
+        group.recover_replays(start.replays);
+        group
     }
 
     /// Whether an update is this group's business and not settled.
     pub(super) fn concerns(&self, head: &Head) -> bool {
-        head.sequence >= self.record.start && !self.settled.contains(head.sequence)
+        !self.settled.contains(head.sequence) && self.record.matches(head)
+    }
+
+    /// The group is done with an update that is its business, durably.
+    pub(super) fn mark_settled(&mut self, sequence: Sequence) {
+        if self.settled.insert(sequence) {
+            self.lag.settled(sequence);
+        }
     }
 
     /// Takes an update into the window.
     pub(super) fn load(&mut self, head: &Head) {
         let sequence = head.sequence;
         if let Some(held) = self.outstanding.held.get_mut(&sequence) {
-            // Taken over from an earlier boot before it was read; only its size was not known.
+            // Taken over from an earlier boot before it was read.
+            held.born = Some((head.kind, head.received));
             if !held.charged {
                 held.size = head.size;
             }
             return;
         }
+        let hash = self.record.ordering.key_of(head);
         self.open.insert(sequence);
         match self.recovered.remove(&sequence) {
-            None => self.keys.open(head.key).queue.push_back((sequence, head.size)),
-            Some(state) => self.load_recovered(head, state),
+            None => self.keys.open(hash).queue.push_back(Queued::new(head)),
+            Some(state) => self.load_recovered(hash, head, state),
         }
-        self.keys.count(head.key);
-        self.list(head.key);
+        self.keys.count(hash);
+        self.list(hash);
     }
 
     /// An update that was delivered and came back under an earlier boot: it holds its key.
-    fn load_recovered(&mut self, head: &Head, state: AttemptRecord) {
+    fn load_recovered(&mut self, hash: KeyHash, head: &Head, state: AttemptRecord) {
         let attempt = state.attempt;
-        let key = self.keys.open(head.key);
+        let key = self.keys.open(hash);
         if key.held.is_some() || !key.queue.is_empty() {
             // Cannot be unless the record outlived a change of the group's order; then it is just one of the queue.
-            key.queue.push_back((head.sequence, head.size));
+            key.queue.push_back(Queued::new(head));
             return;
         }
         key.held = Some(head.sequence);
         let held = Held {
+            born: Some((head.kind, head.received)),
             first_delivered: state.first_delivered,
             state: Some(Box::new(state)),
-            ..Held::new(head.key, head.size, 0, attempt, Now::default())
+            ..Held::new(hash, head.size, 0, attempt, Now::default())
         };
         self.outstanding.insert(head.sequence, held);
     }
@@ -161,8 +188,8 @@ impl Group {
         let waiting = |sequence| {
             self.outstanding.held.get(&sequence).is_some_and(|held| matches!(held.phase, Phase::Waiting))
         };
-        let lives = |(sequence, _): &(Sequence, u32)| !self.expiring.contains_key(sequence);
-        key.held.map_or(key.queue.front().is_some_and(lives), waiting)
+        let lives = |queued: &Queued| !self.expiring.contains_key(&queued.sequence);
+        key.held.map_or(key.replays > 0 || key.queue.front().is_some_and(lives), waiting)
     }
 
     /// Puts a key into the ready lists if it has something to deliver.
@@ -193,52 +220,12 @@ impl Group {
         Token {
             journal: self.identity.journal,
             group: self.record.id,
-            generation: self.record.generation,
+            generation: self.generation_of(sequence),
             boot: held.boot,
             sequence,
             key: held.key,
             attempt: held.attempt,
         }
-    }
-
-    pub(super) fn emit_record(&mut self, sequence: Sequence, change: Change) {
-        self.commands.push_back(Command::Record(Record {
-            group: self.record.id,
-            base_generation: self.record.base_generation,
-            sequence,
-            change,
-            event: None,
-        }));
-    }
-
-    /// Accepts that the group will be done with a held update, as soon as that is durable.
-    pub(super) fn begin_settling(&mut self, now: Now, sequence: Sequence, how: SettledAs, undo: Undo) {
-        let Some(held) = self.outstanding.held.get_mut(&sequence) else { return };
-        let dead = match how {
-            SettledAs::Rejected | SettledAs::DeadLettered => {
-                Some(Box::new(DeadLetter { time: now.unix, settled: how, attempts: held.record().clone() }))
-            }
-            SettledAs::Acked | SettledAs::Expired | SettledAs::Purged => None,
-        };
-        self.outstanding.enter(sequence, Phase::Settling { how, undo });
-        self.emit_record(sequence, Change::Settled { how, dead });
-    }
-
-    /// Ends a held update's delivery; it backs off once that is durable. The held record must be up to date.
-    pub(super) fn begin_ending(
-        &mut self,
-        now: Now,
-        sequence: Sequence,
-        how: Ended,
-        wait_ms: u64,
-        undo: Undo,
-    ) {
-        let Some(held) = self.outstanding.held.get_mut(&sequence) else { return };
-        let state = held.record();
-        state.not_before = now.unix.plus(wait_ms);
-        let state = Box::new(state.clone());
-        self.outstanding.enter(sequence, Phase::Ending { until: now.mono.plus(wait_ms), undo });
-        self.emit_record(sequence, Change::Ended { how, state });
     }
 
     /// Takes the update off its member's credit.
@@ -263,12 +250,18 @@ impl Group {
         held.delivered = now.mono;
         held.lease_ms = lease_ms;
         held.member = id;
-        if let Some(member) = self.members.get_mut(&id)
-            && !std::mem::replace(&mut held.charged, true)
-        {
-            member.charge(held.size);
+        if let Some(member) = self.members.get_mut(&id) {
+            held.consumer = Arc::clone(&member.consumer_id);
+            if !std::mem::replace(&mut held.charged, true) {
+                member.charge(held.size);
+            }
         }
         self.outstanding.enter(sequence, Phase::Outstanding { deadline: now.mono.plus(lease_ms) });
+    }
+
+    /// Lets the owner of a key's shard get what it has credit for.
+    pub(super) fn pump_owner(&mut self, hash: KeyHash) {
+        self.to_pump.extend(self.owners[usize::from(hash.shard().number())]);
     }
 
     /// Shares the shards out again among those who take part.
@@ -327,18 +320,6 @@ impl Group {
         }
         for (stream, tokens) in expired {
             self.commands.push_back(Command::LeaseLost { stream, tokens });
-        }
-    }
-
-    pub(super) fn stats(&self) -> GroupStats {
-        let cursor = self.reached();
-        GroupStats {
-            consumers: self.members.values().filter(|member| member.stream().is_some()).count(),
-            members: self.members.len(),
-            outstanding: self.outstanding.leased,
-            backing_off: self.outstanding.backing_off,
-            cursor,
-            lag: self.backlog.tail.0.saturating_sub(cursor.0),
         }
     }
 }

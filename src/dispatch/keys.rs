@@ -3,15 +3,38 @@
 use std::collections::VecDeque;
 
 use super::hash::NumberMap;
-use crate::model::{KeyHash, SHARDS, Sequence, Shard};
+use crate::model::{Head, KeyHash, SHARDS, Sequence, Shard, UnixMillis};
+use crate::update::KindCode;
+
+/// An update in the window that does not hold its key. There may be a million: it is small.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Queued {
+    pub(super) sequence: Sequence,
+    /// When it was received.
+    pub(super) received: UnixMillis,
+    /// Bytes of its JSON.
+    pub(super) size: u32,
+    pub(super) kind: KindCode,
+}
+
+impl Queued {
+    pub(super) fn new(head: &Head) -> Self {
+        Self { sequence: head.sequence, received: head.received, size: head.size, kind: head.kind }
+    }
+}
 
 /// One ordering key with something in the window, or something held, or something left to read.
 #[derive(Debug, Default)]
 pub(super) struct Key {
-    /// Its queued updates with their sizes, ascending.
-    pub(super) queue: VecDeque<(Sequence, u32)>,
-    /// The update that holds it; nothing else of this key is delivered meanwhile. Below all of `queue`.
+    /// Its queued updates, ascending.
+    pub(super) queue: VecDeque<Queued>,
+    /// The update that holds it; nothing else of this key is delivered meanwhile. Below all of `queue`, unless it is a
+    /// replay.
     pub(super) held: Option<Sequence>,
+    /// Whether that one is a replay: it takes no room in the window.
+    pub(super) replaying: bool,
+    /// How many replays wait for it; they go before `queue`.
+    pub(super) replays: u32,
     /// Where reading this key's further updates starts: it has (or may have) some from here up to its shard's reading
     /// position that are not in the window. Above all of `queue`.
     pub(super) more_from: Option<Sequence>,
@@ -25,11 +48,12 @@ pub(super) struct Key {
 
 impl Key {
     pub(super) fn loaded(&self) -> usize {
-        self.queue.len() + usize::from(self.held.is_some())
+        self.queue.len() + usize::from(self.held.is_some() && !self.replaying)
     }
 
     pub(super) fn is_gone(&self) -> bool {
-        self.queue.is_empty() && self.held.is_none() && self.more_from.is_none() && !self.listed
+        let is_empty = self.queue.is_empty() && self.held.is_none() && self.more_from.is_none();
+        is_empty && self.replays == 0 && !self.listed
     }
 }
 

@@ -1,9 +1,10 @@
 //! The consumers of a group.
 
 use std::collections::VecDeque;
+use std::sync::Arc;
 
 use super::command::StreamId;
-use crate::model::{ConsumerSettings, Monotonic, Sequence, Shard};
+use crate::model::{ConsumerSettings, Monotonic, Sequence, Shard, UnixMillis};
 
 /// A consumer's number inside its group, new for each consumer that joins.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -15,9 +16,13 @@ const EXPIRIES_BEFORE_SUSPENDED: u32 = 3;
 /// One consumer. It outlives its stream by the group's grace.
 #[derive(Debug)]
 pub(super) struct Member {
-    pub(super) consumer_id: Box<str>,
+    pub(super) consumer_id: Arc<str>,
     pub(super) settings: ConsumerSettings,
     pub(super) presence: Presence,
+    /// Whether its name was made up for its stream: nobody comes back under it.
+    pub(super) unnamed: bool,
+    /// When its newest stream was opened.
+    pub(super) connected: UnixMillis,
     /// Those of its shards that may have something ready, in turn.
     pub(super) ready: VecDeque<Shard>,
     /// Deliveries that count against its credit.
@@ -59,11 +64,18 @@ pub(super) enum Loss {
 }
 
 impl Member {
-    pub(super) fn new(consumer_id: &str, settings: ConsumerSettings, stream: StreamId) -> Self {
+    pub(super) fn new(
+        consumer_id: Arc<str>,
+        settings: ConsumerSettings,
+        stream: StreamId,
+        connected: UnixMillis,
+    ) -> Self {
         Self {
-            consumer_id: consumer_id.into(),
+            consumer_id,
             settings,
             presence: Presence::Open(stream),
+            unnamed: false,
+            connected,
             ready: VecDeque::new(),
             charged: 0,
             charged_bytes: 0,
@@ -104,6 +116,14 @@ impl Member {
         if self.alone == Some(sequence) {
             self.alone = None;
         }
+    }
+
+    /// A seek has taken back all that it had and was about to get.
+    pub(super) fn forget_deliveries(&mut self) {
+        self.ready.clear();
+        self.charged = 0;
+        self.charged_bytes = 0;
+        self.alone = None;
     }
 
     /// Notes an expired lease.

@@ -20,15 +20,23 @@
 mod assignment;
 mod command;
 mod dispatcher;
+mod expiry;
 mod failures;
 mod group;
 mod hash;
 mod keys;
+mod lag;
 mod members;
 mod outstanding;
 mod progress;
 mod pump;
+mod purge;
+mod recording;
+mod replay;
+mod seek;
 mod settle;
+mod standing;
+mod status;
 mod streams;
 mod window;
 

@@ -1,10 +1,12 @@
 //! Updates that hold their key: delivered at least once, or taken over from an earlier boot, and not yet settled.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use super::hash::NumberMap;
 use super::members::MemberId;
-use crate::model::{AttemptRecord, KeyHash, Monotonic, Now, Sequence, SettledAs, UnixMillis};
+use crate::model::{AttemptRecord, Event, KeyHash, Monotonic, Now, Sequence, SettledAs, UnixMillis};
+use crate::update::KindCode;
 
 /// One update that holds its key.
 #[derive(Debug)]
@@ -13,6 +15,8 @@ pub(super) struct Held {
     pub(super) key: KeyHash,
     /// Bytes of its JSON; 0 while it is only known from a token of an earlier boot.
     pub(super) size: u32,
+    /// Its kind and when it was received; `None` if it does not expire by that: it is a replay, or not read yet.
+    pub(super) born: Option<(KindCode, UnixMillis)>,
     /// Where it is in its life.
     pub(super) phase: Phase,
     /// The boot of its newest delivery; 0 if that is not known (only its record was recovered).
@@ -21,10 +25,14 @@ pub(super) struct Held {
     pub(super) attempt: u32,
     /// Who got the newest delivery.
     pub(super) member: MemberId,
+    /// That member's name, which outlives it; empty after a delivery of an earlier boot.
+    pub(super) consumer: Arc<str>,
     /// Whether it counts against that member's credit.
     pub(super) charged: bool,
     /// When the newest delivery was made, or its lease taken over: leases extend only so far from here.
     pub(super) delivered: Monotonic,
+    /// When the newest delivery was made; 0 if that was under an earlier boot.
+    pub(super) delivered_unix: UnixMillis,
     /// The lease that the newest delivery was given.
     pub(super) lease_ms: u64,
     /// When it was first delivered.
@@ -33,6 +41,8 @@ pub(super) struct Held {
     pub(super) nacked: bool,
     /// Its ended attempts; none while its first delivery is out.
     pub(super) state: Option<Box<AttemptRecord>>,
+    /// What happened to it according to a record that was refused and meant nothing any more: still to be told.
+    pub(super) untold: Option<Box<Event>>,
 }
 
 /// Where a held update is in its life.
@@ -67,16 +77,20 @@ impl Held {
         Self {
             key,
             size,
+            born: None,
             phase: Phase::Waiting,
             boot,
             attempt,
             member: MemberId::default(),
+            consumer: Arc::default(),
             charged: false,
             delivered: now.mono,
+            delivered_unix: UnixMillis(0),
             lease_ms: 0,
             first_delivered: now.unix,
             nacked: false,
             state: None,
+            untold: None,
         }
     }
 

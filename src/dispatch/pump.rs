@@ -3,10 +3,12 @@
 use super::command::{Command, Handout};
 use super::failures::LOSSES_BEFORE_ALONE;
 use super::group::Group;
+use super::keys::Queued;
 use super::members::{MemberId, Presence};
 use super::outstanding::{Held, Phase};
 use super::settle::MAX_NACK_DELAY_MS;
-use crate::model::{KeyHash, Now, Sequence};
+use crate::model::{KeyHash, Now, Sequence, UnixMillis};
+use crate::update::KindCode;
 
 /// While so many updates of a group back off, no key that is not held yet is opened: an outage of what is behind the
 /// handlers shall not fail the whole backlog, nor hold the reasons of all its failures in memory.
@@ -16,6 +18,8 @@ pub(super) const MAX_BACKING_OFF: usize = 4096;
 pub(super) struct Next {
     pub(super) sequence: Sequence,
     pub(super) size: u32,
+    /// See [`Held::born`].
+    pub(super) born: Option<(KindCode, UnixMillis)>,
     /// Whether it does not hold its key yet.
     pub(super) fresh: bool,
     /// Whether nothing else may be out beside it.
@@ -23,8 +27,12 @@ pub(super) struct Next {
 }
 
 impl Group {
-    /// Hands out all that members have credit for: one command for each.
+    /// Hands out all that members have credit for: one command for each. A paused group hands out nothing; who could
+    /// get something stays noted.
     pub(super) fn pump(&mut self, now: Now) {
+        if self.record.paused.is_some() {
+            return;
+        }
         while let Some(id) = self.to_pump.pop_first() {
             let handouts = self.pump_member(now, id);
             self.to_pump.remove(&id);
@@ -53,6 +61,11 @@ impl Group {
                     self.keys.close_if_gone(hash);
                 }
                 Some(next) if !next.fresh && self.backs_off_still(now, &next) => self.unlist(hash),
+                Some(next) if self.expire_next(now, hash, &next) => {
+                    self.unlist(hash);
+                    // Behind it may be a replay, which never waits for those that expire.
+                    self.list(hash);
+                }
                 Some(next) if next.fresh && self.outstanding.backing_off >= MAX_BACKING_OFF => {
                     // Stays listed, so that it is parked once.
                     self.parked.push_back(hash);
@@ -110,17 +123,23 @@ impl Group {
     pub(super) fn next_of(&self, hash: KeyHash) -> Option<Next> {
         let key = self.keys.get(hash)?;
         let Some(sequence) = key.held else {
-            let &(sequence, size) = key.queue.front()?;
+            if key.replays > 0 {
+                let (sequence, size) = self.replays.first_of(hash)?;
+                return Some(Next { sequence, size, born: None, fresh: true, alone: false });
+            }
+            let &Queued { sequence, received, size, kind } = key.queue.front()?;
             if self.expiring.contains_key(&sequence) {
                 return None;
             }
-            return Some(Next { sequence, size, fresh: true, alone: false });
+            let born = Some((kind, received));
+            return Some(Next { sequence, size, born, fresh: true, alone: false });
         };
         let held = self.outstanding.held.get(&sequence)?;
         let alone = held.losses() >= LOSSES_BEFORE_ALONE;
         matches!(held.phase, Phase::Waiting).then_some(Next {
             sequence,
             size: held.size,
+            born: held.born,
             fresh: false,
             alone,
         })
@@ -129,15 +148,21 @@ impl Group {
     fn hand_out(&mut self, now: Now, id: MemberId, hash: KeyHash, next: &Next) -> Option<Handout> {
         let sequence = next.sequence;
         if next.fresh {
+            let replaying = self.take_waiting(hash, sequence).is_some();
             let key = self.keys.get_mut(hash)?;
-            key.queue.pop_front();
+            if !replaying {
+                key.queue.pop_front();
+            }
             key.held = Some(sequence);
-            let held = Held::new(hash, next.size, self.identity.boot, 1, now);
+            key.replaying = replaying;
+            let new = Held::new(hash, next.size, self.identity.boot, 1, now);
+            let held = Held { born: next.born, delivered_unix: now.unix, ..new };
             self.outstanding.insert(sequence, held);
         } else {
             let held = self.outstanding.held.get_mut(&sequence)?;
             held.attempt += 1;
             held.boot = self.identity.boot;
+            held.delivered_unix = now.unix;
             held.nacked = false;
         }
         let member = self.members.get_mut(&id)?;
@@ -156,7 +181,7 @@ impl Group {
             deadline_unix: now.unix.plus(lease_ms),
             first_delivered: held.first_delivered,
             last_failure: held.state.as_ref().and_then(|state| state.history.last().cloned()),
-            replayed: false,
+            replayed: self.is_again(sequence),
         })
     }
 }

@@ -3,10 +3,11 @@
 use super::command::{Change, Ended, Record};
 use super::failures::{add_failure, backoff_ms, is_poison};
 use super::group::Group;
+use super::keys::Queued;
 use super::outstanding::{Held, Phase, Undo};
 use crate::model::{
-    FailureKind, FailureRecord, MIN_LEASE_MS, Now, Outcome, Sequence, SettledAs, SettledResult, Settlement,
-    Token,
+    AttemptOutcome, FailureKind, FailureRecord, KeyHash, MIN_LEASE_MS, Now, Outcome, Sequence, SettledAs,
+    SettledResult, Settlement, Token,
 };
 
 /// The longest wait that a nack can ask for.
@@ -30,11 +31,16 @@ impl Group {
     /// again without a trace. And only of that one boot, since one in between may have done so, too.
     pub(super) fn locate(&mut self, now: Now, token: &Token) -> Located {
         let sequence = token.sequence;
-        if token.generation != self.record.generation {
+        let generation = self.generation_of(sequence);
+        if token.generation < generation {
             return Located::Gone(SettledResult::Superseded);
         }
-        if self.settled.contains(sequence) || self.expiring.contains_key(&sequence) {
+        let is_done = self.settled.contains(sequence) && !self.replays.contains(sequence);
+        if is_done || self.expiring.contains_key(&sequence) {
             return Located::Gone(SettledResult::AlreadySettled);
+        }
+        if token.generation != generation {
+            return Located::Gone(SettledResult::Superseded);
         }
         if sequence > self.backlog.tail || token.boot > self.identity.boot {
             return Located::Gone(SettledResult::Unknown);
@@ -69,28 +75,29 @@ impl Group {
         if token.attempt <= recorded {
             return false;
         }
+        if self.replays.contains(token.sequence) {
+            return self.adopt_replay(now, token);
+        }
         let key = self.keys.open(token.key);
-        if key.held.is_some() || key.queue.front().is_some_and(|(front, _)| *front < token.sequence) {
+        if key.held.is_some() || key.queue.front().is_some_and(|front| front.sequence < token.sequence) {
             // An earlier update of the key is unsettled: this one cannot have been handed out.
             self.keys.close_if_gone(token.key);
             return false;
         }
-        let size = match key.queue.front() {
-            Some(&(front, size)) if front == token.sequence => {
-                key.queue.pop_front();
-                size
-            }
-            _ => {
-                // Not read yet; its size will be known when it is.
-                self.open.insert(token.sequence);
-                0
-            }
-        };
+        let is_read = key.queue.front().is_some_and(|front| front.sequence == token.sequence);
+        let read = if is_read { key.queue.pop_front() } else { None };
+        if read.is_none() {
+            // Its size will be known when it is read.
+            self.open.insert(token.sequence);
+        }
+        let (size, born) =
+            read.map_or((0, None), |read: Queued| (read.size, Some((read.kind, read.received))));
         self.keys.open(token.key).held = Some(token.sequence);
         self.keys.count(token.key);
         let state = self.recovered.remove(&token.sequence);
         let first_delivered = state.as_ref().map_or(now.unix, |state| state.first_delivered);
         let held = Held {
+            born,
             first_delivered,
             state: state.map(Box::new),
             ..Held::new(token.key, size, token.boot, token.attempt, now)
@@ -123,24 +130,25 @@ impl Group {
         match settlement {
             Settlement::Ack => {
                 let undo = Undo::Lease { deadline, state: held.state.clone() };
-                self.begin_settling(now, sequence, SettledAs::Acked, undo);
+                self.begin_settling(now, sequence, SettledAs::Acked, (AttemptOutcome::Acked, ""), undo);
             }
             Settlement::Reject { reason } => {
                 let undo = Undo::Lease { deadline, state: held.state.clone() };
                 self.fail(now, sequence, FailureKind::Rejected, reason);
-                self.begin_settling(now, sequence, SettledAs::Rejected, undo);
+                let end = (AttemptOutcome::Rejected, &**reason);
+                self.begin_settling(now, sequence, SettledAs::Rejected, end, undo);
             }
-            Settlement::Nack { outcome: Outcome::Released, delay_ms, .. } => {
+            Settlement::Nack { outcome: Outcome::Released, delay_ms, reason } => {
                 let undo = Undo::Lease { deadline, state: held.state.clone() };
                 held.nacked = true;
                 let wait = delay_ms.unwrap_or(0).min(MAX_NACK_DELAY_MS);
-                self.begin_ending(now, sequence, Ended::Released, wait, undo);
+                self.begin_ending(now, sequence, Ended::Released, reason, wait, undo);
             }
             Settlement::Nack { outcome: Outcome::Failed, delay_ms, reason } => {
                 let undo = Undo::Lease { deadline, state: held.state.clone() };
                 held.nacked = true;
                 self.fail(now, sequence, FailureKind::Nacked, reason);
-                self.back_off_or_bury(now, sequence, Ended::Nacked, *delay_ms, undo);
+                self.back_off_or_bury(now, sequence, Ended::Nacked, reason, *delay_ms, undo);
             }
             Settlement::Extend { duration_ms } => {
                 // A refused settlement may have prolonged it beyond.
@@ -160,12 +168,13 @@ impl Group {
         match settlement {
             Settlement::Ack => {
                 let undo = held.lapsed(now);
-                self.begin_settling(now, sequence, SettledAs::Acked, undo);
+                self.begin_settling(now, sequence, SettledAs::Acked, (AttemptOutcome::Acked, ""), undo);
             }
             Settlement::Reject { reason } => {
                 let undo = held.lapsed(now);
                 self.fail(now, sequence, FailureKind::Rejected, reason);
-                self.begin_settling(now, sequence, SettledAs::Rejected, undo);
+                let end = (AttemptOutcome::Rejected, &**reason);
+                self.begin_settling(now, sequence, SettledAs::Rejected, end, undo);
             }
             Settlement::Nack { .. } if held.nacked => return SettledResult::AlreadySettled,
             Settlement::Nack { outcome, delay_ms, reason } => {
@@ -208,17 +217,17 @@ impl Group {
             (None, Outcome::Failed) => {
                 // It was lost together with others, or with the gateway: this is the first word about it.
                 self.fail(now, sequence, FailureKind::Nacked, reason);
-                self.back_off_or_bury(now, sequence, Ended::Nacked, delay_ms, Undo::Again);
+                self.back_off_or_bury(now, sequence, Ended::Nacked, reason, delay_ms, Undo::Again);
                 return;
             }
         };
-        self.begin_ending(now, sequence, how, wait.min(MAX_NACK_DELAY_MS), Undo::Again);
+        self.begin_ending(now, sequence, how, reason, wait.min(MAX_NACK_DELAY_MS), Undo::Again);
     }
 
     /// Adds a failure to a held update's record.
     pub(super) fn fail(&mut self, now: Now, sequence: Sequence, kind: FailureKind, reason: &str) {
         let Some(held) = self.outstanding.held.get_mut(&sequence) else { return };
-        let consumer = self.members.get(&held.member).map_or_else(Box::default, |m| m.consumer_id.clone());
+        let consumer = Box::from(&*held.consumer);
         let failure =
             FailureRecord { kind, reason: reason.into(), time: now.unix, attempt: held.attempt, consumer };
         add_failure(held.record(), failure);
@@ -230,20 +239,21 @@ impl Group {
         now: Now,
         sequence: Sequence,
         how: Ended,
+        reason: &str,
         delay_ms: Option<u64>,
         undo: Undo,
     ) {
         let Some(held) = self.outstanding.held.get_mut(&sequence) else { return };
         let settings = &self.record.settings;
         if is_poison(settings, held.record(), now.unix) {
-            self.begin_settling(now, sequence, SettledAs::DeadLettered, undo);
+            self.begin_settling(now, sequence, SettledAs::DeadLettered, (how.into(), reason), undo);
             return;
         }
         let wait = match delay_ms {
             Some(delay) => delay.min(MAX_NACK_DELAY_MS),
             None => backoff_ms(settings, held.failures(), &mut self.jitter),
         };
-        self.begin_ending(now, sequence, how, wait, undo);
+        self.begin_ending(now, sequence, how, reason, wait, undo);
     }
 
     fn note_sign_of_life(&mut self, sequence: Sequence) {
@@ -257,20 +267,24 @@ impl Group {
 
     /// A record has become durable.
     pub(super) fn durable(&mut self, now: Now, record: &Record) {
+        if record.base_generation != self.record.base_generation {
+            // Decided before a seek.
+            return;
+        }
         let sequence = record.sequence;
         match &record.change {
             Change::Settled { .. } => {
-                self.settled.insert(sequence);
+                if !self.replays.contains(sequence) {
+                    self.mark_settled(sequence);
+                }
                 if let Some(hash) = self.expiring.remove(&sequence) {
                     self.expired(hash, sequence);
                     return;
                 }
                 self.discharge(now, sequence);
                 let Some(held) = self.outstanding.remove(sequence) else { return };
-                if let Some(key) = self.keys.get_mut(held.key) {
-                    key.held = None;
-                }
-                self.unload(held.key, sequence);
+                self.end_replay(held.key, sequence);
+                self.free_key(held.key, sequence);
                 self.list(held.key);
                 self.keys.close_if_gone(held.key);
             }
@@ -293,11 +307,23 @@ impl Group {
         }
     }
 
+    /// The update that held its key is settled.
+    pub(super) fn free_key(&mut self, hash: KeyHash, sequence: Sequence) {
+        if let Some(key) = self.keys.get_mut(hash) {
+            key.held = None;
+            key.replaying = false;
+        }
+        self.unload(hash, sequence);
+    }
+
     /// A record could not be made durable.
     pub(super) fn refused(&mut self, now: Now, record: Record) {
+        if record.base_generation != self.record.base_generation {
+            return;
+        }
         let sequence = record.sequence;
         if self.expiring.contains_key(&sequence) {
-            self.emit_record(sequence, record.change);
+            self.emit_record(sequence, record.change, record.event);
             return;
         }
         let Some(held) = self.outstanding.held.get_mut(&sequence) else { return };
@@ -307,6 +333,7 @@ impl Group {
             _ => false,
         };
         if !same {
+            held.untold = record.event;
             return;
         }
         match held.take_undo() {
@@ -325,9 +352,11 @@ impl Group {
             Undo::Lapsed { until, state } => {
                 held.state = state;
                 // The end of its delivery may not be durable yet.
-                self.begin_ending(now, sequence, Ended::Expired, until.since(now.mono), Undo::Again);
+                let event = held.untold.take();
+                let rest_ms = until.since(now.mono);
+                self.record_ending(now, sequence, Ended::Expired, event, rest_ms, Undo::Again);
             }
-            Undo::Again => self.emit_record(sequence, record.change),
+            Undo::Again => self.emit_record(sequence, record.change, record.event),
         }
     }
 }

@@ -1,6 +1,7 @@
 //! Consumers that come, go, get lost, come back, or stay silent.
 
 use std::collections::HashSet;
+use std::sync::Arc;
 
 use super::command::{Command, Ended, StreamId};
 use super::failures::LOSSES_BEFORE_ALONE;
@@ -8,9 +9,7 @@ use super::group::Group;
 use super::members::{Loss, Member, MemberId, Presence};
 use super::outstanding::{Phase, Undo};
 use super::settle::Located;
-use crate::model::{
-    ConsumerSettings, FailureKind, Head, KeyHash, Now, SHARDS, Sequence, SettledAs, Shard, StreamEnd, Token,
-};
+use crate::model::{ConsumerSettings, FailureKind, Now, SHARDS, Sequence, Shard, StreamEnd, Token};
 
 impl Group {
     /// A consumer opens a stream. Returns those of the tokens it says to hold that are leased to it from now on;
@@ -25,14 +24,15 @@ impl Group {
     ) -> Vec<Token> {
         let id = match self.by_consumer.get(consumer_id) {
             Some(&id) => {
-                self.take_over(id, stream, settings);
+                self.take_over(now, id, stream, settings);
                 id
             }
             None => {
                 let id = MemberId(self.next_member);
                 self.next_member += 1;
-                self.members.insert(id, Member::new(consumer_id, settings, stream));
-                self.by_consumer.insert(consumer_id.into(), id);
+                let name: Arc<str> = consumer_id.into();
+                self.members.insert(id, Member::new(Arc::clone(&name), settings, stream, now.unix));
+                self.by_consumer.insert(name, id);
                 id
             }
         };
@@ -42,7 +42,7 @@ impl Group {
         kept
     }
 
-    fn take_over(&mut self, id: MemberId, stream: StreamId, settings: ConsumerSettings) {
+    fn take_over(&mut self, now: Now, id: MemberId, stream: StreamId, settings: ConsumerSettings) {
         let Some(member) = self.members.get_mut(&id) else { return };
         if let Some(old) = member.stream() {
             self.commands.push_back(Command::Close { stream: old, end: StreamEnd::Replaced });
@@ -53,6 +53,8 @@ impl Group {
             self.outstanding.end_grace(until, id);
         }
         member.presence = Presence::Open(stream);
+        member.unnamed = false;
+        member.connected = now.unix;
         member.settings = settings;
         member.note_settlement();
         self.tell_shards(id, stream);
@@ -128,9 +130,9 @@ impl Group {
         }
         if loss == Loss::Sole {
             self.fail(now, sequence, FailureKind::Lost, "");
-            self.back_off_or_bury(now, sequence, Ended::Lost, None, Undo::Again);
+            self.back_off_or_bury(now, sequence, Ended::Lost, "", None, Undo::Again);
         } else {
-            self.begin_ending(now, sequence, Ended::Lost, 0, Undo::Again);
+            self.begin_ending(now, sequence, Ended::Lost, "", 0, Undo::Again);
         }
     }
 
@@ -162,7 +164,18 @@ impl Group {
         }
     }
 
+    /// The consumer of this stream goes by a name that was made up for it.
+    pub(super) fn unnamed(&mut self, stream: StreamId) {
+        if let Some(member) = self.members.values_mut().find(|member| member.stream() == Some(stream)) {
+            member.unnamed = true;
+        }
+    }
+
     fn start_grace(&mut self, now: Now, id: MemberId) {
+        if self.members.get(&id).is_some_and(|member| member.unnamed && member.charged == 0) {
+            self.remove_member(id);
+            return;
+        }
         let until = now.mono.plus(self.record.settings.member_grace_ms);
         if let Some(member) = self.members.get_mut(&id) {
             member.presence = Presence::Lost { until };
@@ -199,6 +212,10 @@ impl Group {
                 if let Some(stream) = stream {
                     self.commands.push_back(Command::Close { stream, end: StreamEnd::Left });
                 }
+                self.remove_member(id);
+            }
+            Presence::Lost { until } if member.unnamed => {
+                self.outstanding.end_grace(until, id);
                 self.remove_member(id);
             }
             Presence::Open(_) | Presence::Lost { .. } => {}
@@ -252,7 +269,7 @@ impl Group {
             return None;
         };
         self.fail(now, sequence, FailureKind::Expired, "");
-        self.back_off_or_bury(now, sequence, Ended::Expired, None, Undo::Again);
+        self.back_off_or_bury(now, sequence, Ended::Expired, "", None, Undo::Again);
         self.note_expiry(id, token.key.shard());
         Some((stream, token))
     }
@@ -297,48 +314,5 @@ impl Group {
         let Some(first) = self.keys.shard(shard).ready.front() else { return false };
         let Some(next) = self.next_of(*first) else { return false };
         self.outstanding.held.get(&next.sequence).is_none_or(|held| held.member != id)
-    }
-
-    /// Gives up an update for its age, unless it is settled or out: then its lease decides first. Whether it did.
-    pub(super) fn expire(&mut self, head: &Head) -> bool {
-        let sequence = head.sequence;
-        if !self.concerns(head) {
-            return false;
-        }
-        if let Some(held) = self.outstanding.held.get(&sequence) {
-            let idle = matches!(held.phase, Phase::Waiting | Phase::Backoff { .. });
-            if idle {
-                self.outstanding
-                    .enter(sequence, Phase::Settling { how: SettledAs::Expired, undo: Undo::Again });
-                self.emit_expired(sequence);
-            }
-            return idle;
-        }
-        // It keeps its place until that is durable, so that nothing overtakes it should it come back after a crash.
-        if self.expiring.insert(sequence, head.key).is_some() {
-            return false;
-        }
-        self.recovered.remove(&sequence);
-        self.emit_expired(sequence);
-        true
-    }
-
-    /// It is durable that an update which was never delivered has expired.
-    pub(super) fn expired(&mut self, hash: KeyHash, sequence: Sequence) {
-        if let Some(key) = self.keys.get_mut(hash)
-            && let Some(at) = key.queue.iter().position(|(queued, _)| *queued == sequence)
-        {
-            key.queue.remove(at);
-            self.unload(hash, sequence);
-            self.list(hash);
-            self.keys.close_if_gone(hash);
-            // Its owner may have had no credit for this one, and has for the next.
-            self.to_pump.extend(self.owners[usize::from(hash.shard().number())]);
-        }
-    }
-
-    fn emit_expired(&mut self, sequence: Sequence) {
-        let change = super::command::Change::Settled { how: SettledAs::Expired, dead: None };
-        self.emit_record(sequence, change);
     }
 }

@@ -9,7 +9,7 @@
 use std::collections::BTreeSet;
 
 use super::group::Group;
-use crate::model::{Head, KeyHash, Sequence};
+use crate::model::{Head, KeyHash, Sequence, Shard};
 
 /// Keys of a shard in the window, those with nothing loaded but something left behind included. So many chats of one
 /// shard must hang before the others wait for them.
@@ -67,16 +67,18 @@ impl Group {
             if !self.concerns(head) {
                 continue;
             }
-            let shard = head.key.shard();
+            self.lag.appended();
+            let hash = self.record.ordering.key_of(head);
+            let shard = hash.shard();
             if self.keys.shard(shard).behind.is_some() {
                 continue;
             }
-            if self.keys.get(head.key).is_some_and(|key| key.more_from.is_some()) {
+            if self.keys.get(hash).is_some_and(|key| key.more_from.is_some()) {
                 continue;
             }
-            match self.room_for(head) {
+            match self.room_for(hash) {
                 Room::Free => self.load(head),
-                Room::KeyFull => self.set_more_from(head.key, Some(head.sequence)),
+                Room::KeyFull => self.set_more_from(hash, Some(head.sequence)),
                 Room::ShardFull => {
                     self.keys.shard_mut(shard).behind = Some(head.sequence);
                     self.backlog.shards_behind += 1;
@@ -85,12 +87,12 @@ impl Group {
         }
     }
 
-    /// Whether there is room in the window for the next update of a shard.
-    fn room_for(&self, head: &Head) -> Room {
-        match self.keys.get(head.key) {
+    /// Whether there is room in the window for the next update of a shard, which is one of this key.
+    fn room_for(&self, hash: KeyHash) -> Room {
+        match self.keys.get(hash) {
             Some(key) if key.loaded() >= KEY_ROOM => Room::KeyFull,
             Some(key) if key.takes_room => Room::Free,
-            _ if self.keys.shard(head.key.shard()).open_keys >= SHARD_KEYS => Room::ShardFull,
+            _ if self.keys.shard(hash.shard()).open_keys >= SHARD_KEYS => Room::ShardFull,
             _ => Room::Free,
         }
     }
@@ -149,8 +151,9 @@ impl Group {
             return;
         }
         let at = head.sequence;
-        let shard = head.key.shard();
-        if let Some(key) = self.keys.get(head.key)
+        let hash = self.record.ordering.key_of(head);
+        let shard = hash.shard();
+        if let Some(key) = self.keys.get(hash)
             && let Some(more_from) = key.more_from
         {
             if at < more_from || more_from < scan.start || key.full_in_scan == scan.number {
@@ -159,24 +162,24 @@ impl Group {
             if self.keys.shard(shard).behind.is_none_or(|behind| at < behind) {
                 if key.loaded() < KEY_ROOM {
                     self.load(head);
-                    self.set_more_from(head.key, Some(at.next()));
+                    self.set_more_from(hash, Some(at.next()));
                 } else {
-                    self.leave_behind(scan, head.key, at);
+                    self.leave_behind(scan, hash, at);
                 }
                 return;
             }
             // The key has caught up with its shard, whose position covers the rest.
-            self.set_more_from(head.key, None);
+            self.set_more_from(hash, None);
         }
         let state = self.keys.shard(shard);
         let reads = |behind| at >= behind && behind >= scan.start && state.full_in_scan != scan.number;
         if state.behind.is_some_and(reads) {
-            match self.room_for(head) {
+            match self.room_for(hash) {
                 Room::Free => {
                     self.load(head);
                     self.keys.shard_mut(shard).behind = Some(at.next());
                 }
-                Room::KeyFull => self.leave_behind(scan, head.key, at),
+                Room::KeyFull => self.leave_behind(scan, hash, at),
                 Room::ShardFull => {
                     let state = self.keys.shard_mut(shard);
                     state.behind = Some(at);
@@ -184,7 +187,7 @@ impl Group {
                 }
             }
         }
-        self.keys.close_if_gone(head.key);
+        self.keys.close_if_gone(hash);
     }
 
     /// Moves everybody who was served to where the scan came to.
@@ -249,15 +252,30 @@ impl Group {
         }
     }
 
+    /// Where reading a shard goes on, the scan that is under way included; `None` if all of it has been read.
+    pub(super) fn reading_position(&self, shard: Shard) -> Option<Sequence> {
+        let state = self.keys.shard(shard);
+        let behind = state.behind?;
+        let reached = match self.backlog.scan {
+            Some(scan) if behind >= scan.start && state.full_in_scan != scan.number => behind.max(scan.at),
+            _ => behind,
+        };
+        (reached <= self.backlog.tail).then_some(reached)
+    }
+
     /// The sequence up to which everything is settled.
     pub(super) fn reached(&self) -> Sequence {
+        self.oldest().map_or(self.backlog.tail, |first| Sequence(first.0 - 1))
+    }
+
+    /// The oldest unsettled update, or a reading position before it.
+    pub(super) fn oldest(&self) -> Option<Sequence> {
         let behind = if self.backlog.shards_behind > 0 {
             self.keys.shards().filter_map(|shard| shard.behind).min()
         } else {
             None
         };
         let overflowed = self.backlog.overflowed.first().map(|(at, _)| *at);
-        let first = self.open.first().into_iter().chain(behind).chain(overflowed).min();
-        first.map_or(self.backlog.tail, |first| Sequence(first.0 - 1))
+        self.open.first().into_iter().chain(behind).chain(overflowed).min()
     }
 }

@@ -4,14 +4,16 @@ use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::consumer_stream::ConsumerStream;
 use super::core::Core;
+use super::fulfilment::Granted;
 use super::gathering::{Append, Gathering, answer};
 use super::groups::Created;
 use super::handle::{AppendError, Appended, PauseReason, Reply, SettleError, SubscribeError};
 use super::ids::IdChanges;
 use crate::dispatch::{Change, GroupStart, Record, StreamId};
 use crate::journal::{CommitError, JournalReader, ReadError, Room, Usage};
-use crate::model::{Batch, GroupRecord, Head, Now, Opened, Sequence, Start, StoredUpdate, UnixMillis};
+use crate::model::{Batch, GroupRecord, Head, Now, Opened, Sequence, StoredUpdate};
 
 /// After a refused settlement the next commit waits this long.
 const REFUSED_PAUSE_MS: u64 = 250;
@@ -24,6 +26,8 @@ pub(super) struct InFlight {
     appends: Vec<(Appended, Reply<Result<Appended, AppendError>>)>,
     /// Everybody else who waits for it; its own appends are empty.
     waiting: Gathering,
+    /// Operators' changes that are in it.
+    granted: Vec<Granted>,
 }
 
 impl<R: JournalReader> Core<R> {
@@ -34,13 +38,17 @@ impl<R: JournalReader> Core<R> {
         let mut waiting = self.gathering.take_rest();
         batch.own_webhook.clone_from(&waiting.webhook);
         let end = batch.updates.last().map_or(self.last_sequence, |update| update.head.sequence);
+        let granted = self.grant_wishes(now, end, &mut waiting, &mut batch)?;
         self.create_groups(now, end, &mut waiting, &mut batch)?;
-        batch.trimmed = self.trim_step(now, batch.updates.len())?;
+        batch.trimmed = self.trim_step(now, &batch)?;
+        self.sweep_step(now, &mut batch)?;
         // What trimming expired is recorded with the next commit.
         self.write_records(&waiting.records, &mut batch);
         batch.cursors = self.groups.moved_cursors(&self.dispatcher);
+        let sought: Vec<_> = batch.sought.iter().map(|(group, _)| *group).collect();
+        batch.cursors.retain(|(group, _)| !sought.contains(group));
         let batch = Arc::new(batch);
-        self.in_flight = Some(InFlight { batch: Arc::clone(&batch), ids, appends, waiting });
+        self.in_flight = Some(InFlight { batch: Arc::clone(&batch), ids, appends, waiting, granted });
         Ok(batch)
     }
 
@@ -106,14 +114,8 @@ impl<R: JournalReader> Core<R> {
         batch: &mut Batch,
     ) -> Result<(), ReadError> {
         for (subscription, reply) in std::mem::take(&mut waiting.subscriptions) {
-            let start = match subscription.start {
-                Start::Default if subscription.ephemeral || self.groups.has_durable() => end.next(),
-                Start::Latest => end.next(),
-                Start::Default | Start::Earliest => Sequence(1),
-                Start::Sequence(sequence) => sequence,
-                Start::Time(time) => self.first_since(time)?.unwrap_or(end.next()),
-            };
-            match self.groups.create(now, &subscription, start.min(end.next())) {
+            let start = self.first_of(subscription.start, subscription.ephemeral, end)?;
+            match self.groups.create(now, &subscription, start) {
                 Ok(Created::New(record)) if self.usage.room != Room::Open => {
                     self.groups.remove(record.id);
                     answer(reply, Err(SubscribeError::NoRoom { group: record.name }));
@@ -132,14 +134,16 @@ impl<R: JournalReader> Core<R> {
         Ok(())
     }
 
-    fn first_since(&self, time: UnixMillis) -> Result<Option<Sequence>, ReadError> {
-        self.reader.first_at(Sequence(1), time)
-    }
-
     fn write_records(&self, records: &[Record], batch: &mut Batch) {
-        for Record { group, sequence, change, .. } in records {
-            if self.groups.is_ephemeral(*group) {
+        for Record { group, base_generation, sequence, change, event } in records {
+            // What was decided before a seek means nothing after it.
+            let current = self.groups.record(*group).map(|record| record.base_generation);
+            let sought = batch.sought.iter().any(|(sought, _)| sought == group);
+            if self.groups.is_ephemeral(*group) || current != Some(*base_generation) || sought {
                 continue;
+            }
+            if let Some(event) = event {
+                batch.events.push((*group, *sequence, (**event).clone()));
             }
             match change {
                 Change::Ended { state, .. } => batch.attempts.push((*group, *sequence, (**state).clone())),
@@ -209,19 +213,26 @@ impl<R: JournalReader> Core<R> {
         let mut heads = Vec::with_capacity(batch.updates.len());
         for StoredUpdate { head, payload } in batch.updates {
             self.last_sequence = head.sequence;
-            self.cache.push(head.sequence, Arc::new(payload));
+            self.cache.push(head.sequence, Arc::new(payload), now.unix);
             heads.push(head);
         }
         if !heads.is_empty() {
+            self.flights.durable(now, &heads);
             self.dispatcher.handle_appended(&heads);
         }
-        for record in batch.groups {
-            self.add_group(record);
+        if !batch.groups.is_empty() {
+            for record in batch.groups {
+                self.add_group(record);
+            }
+            self.announce_wanted();
         }
         self.dispatcher.handle_durable(now, &flight.waiting.records);
         self.tally.recorded(&self.groups, &flight.waiting.records);
+        self.note_in_history(&flight.waiting.records);
+        self.flights.recorded(now, &flight.waiting.records);
+        self.fulfil(now, flight.granted);
         if let Some(url) = batch.own_webhook {
-            self.own_webhook.send_replace((!url.is_empty()).then_some(url));
+            self.told.own_webhook.send_replace((!url.is_empty()).then_some(url));
         }
         for (appended, reply) in flight.appends {
             self.tally.appended(appended);
@@ -238,7 +249,16 @@ impl<R: JournalReader> Core<R> {
         }
     }
 
-    fn add_group(&mut self, record: GroupRecord) {
+    fn note_in_history(&mut self, records: &[Record]) {
+        for record in records {
+            match &record.change {
+                Change::Settled { .. } => self.history.settled(record.group),
+                Change::Ended { .. } => self.history.failed(record.group),
+            }
+        }
+    }
+
+    pub(super) fn add_group(&mut self, record: GroupRecord) {
         self.groups.added(&record);
         let cursor = Sequence(record.start.0.saturating_sub(1));
         let tail = self.last_sequence;
@@ -256,18 +276,23 @@ impl<R: JournalReader> Core<R> {
         &mut self,
         now: Now,
         subscription: super::handle::Subscription,
-        reply: Reply<Result<super::handle::ConsumerStream, SubscribeError>>,
+        reply: Reply<Result<ConsumerStream, SubscribeError>>,
     ) {
         if self.is_stopping() {
             answer(reply, Err(SubscribeError::Stopped));
             return;
         }
         let Some(record) = self.groups.find(&subscription.group) else {
+            if self.groups.is_deleted(&subscription.group) {
+                answer(reply, Err(SubscribeError::Deleted(subscription.group)));
+                return;
+            }
             // It was ephemeral, and its last stream has ended meanwhile: the next batch makes it anew.
             self.gathering.subscriptions.push((subscription, reply));
             return;
         };
         let (group, settings, paused) = (record.id, record.settings, record.paused.is_some());
+        let ordering = record.ordering;
         let filter = record.filter().cloned();
         let consumers = self.dispatcher.stats(group).map_or(0, |stats| stats.members);
         if consumers >= super::groups::MAX_CONSUMERS {
@@ -284,12 +309,16 @@ impl<R: JournalReader> Core<R> {
             subscription.settings,
             &subscription.held_tokens,
         );
+        if subscription.consumer_id.is_empty() {
+            self.dispatcher.handle_unnamed(stream);
+        }
         let opened = Opened {
             group: subscription.group,
             consumer_id,
             settings: subscription.settings,
             group_settings: settings,
             filter,
+            ordering,
             paused,
             held,
         };
@@ -316,6 +345,7 @@ impl<R: JournalReader> Core<R> {
         for record in &flight.batch.groups {
             self.groups.remove(record.id);
         }
+        self.deny(std::mem::take(&mut flight.granted));
         if flight.batch.appends() {
             // The rest may still fit: it is tried again at once, without what needs new room.
             self.gathering.put_back(flight.waiting);

@@ -1,33 +1,34 @@
 //! The driver without its threads: takes inputs, makes up batches, carries out commands.
 
-use std::collections::BTreeMap;
 use std::sync::{Arc, mpsc};
 
 use tokio::sync::watch;
 
 use super::commit::InFlight;
+use super::flights::{Flights, Start};
 use super::gathering::{Append, Gathering, Settling, answer, answer_leave};
 use super::groups::Groups;
-use super::handle::{
-    AppendError, Input, IntakeState, LeaveError, PauseReason, SettleError, SubscribeError, WantedKinds,
-};
+use super::handle::{AppendError, Input, IntakeState, LeaveError, PauseReason, SettleError, SubscribeError};
+use super::history::History;
 use super::ids::IdMemory;
 use super::payload_cache::PayloadCache;
 use super::settings::Settings;
 use super::streams::Streams;
+use super::sweep::Sweep;
 use super::tally::Tally;
 use super::trim::Trimmer;
+use super::wanted::WantedKinds;
 use crate::dispatch::{Command, Dispatcher, GroupStart, Identity, Jitter, StreamId};
 use crate::journal::{JournalReader, ReadError, Recovered, Room, Usage};
-use crate::model::{
-    Batch, DrainReason, Monotonic, Now, Payload, Sequence, StreamEnd, StreamEvent, UnixMillis,
-};
+use crate::model::{Batch, DrainReason, Monotonic, Now, Sequence, StreamEnd, StreamEvent, UnixMillis};
 
 /// How often a paused journal is asked whether it has room again.
 const PROBE_EVERY_MS: u64 = 500;
 /// A commit that takes longer means that the disk is blocked: the gateway stands still then, since no handler's word can
 /// be taken, and its leases with it.
 const BLOCKED_MS: u64 = 1_000;
+/// How often the gauges are brought up to date.
+const STOCK_EVERY_MS: u64 = 1_000;
 /// Chunks of heads read in one turn, so that reading on never keeps the rest waiting for long.
 const CHUNKS_PER_TURN: usize = 4;
 
@@ -40,6 +41,14 @@ pub(super) enum Work {
     Probe,
 }
 
+/// What everybody who has a handle can see at any time.
+#[derive(Debug)]
+pub(super) struct Told {
+    pub(super) intake: watch::Sender<IntakeState>,
+    pub(super) own_webhook: watch::Sender<Option<Box<str>>>,
+    pub(super) wanted: watch::Sender<WantedKinds>,
+}
+
 /// One bot's driver.
 #[derive(Debug)]
 pub(super) struct Core<R> {
@@ -49,11 +58,14 @@ pub(super) struct Core<R> {
     pub(super) streams: Streams,
     pub(super) settings: Settings,
     pub(super) tally: Tally,
+    pub(super) flights: Flights,
     pub(super) last_sequence: Sequence,
     pub(super) last_time: UnixMillis,
     pub(super) ids: IdMemory,
     pub(super) cache: PayloadCache,
     pub(super) trimmer: Trimmer,
+    pub(super) sweep: Sweep,
+    pub(super) history: History,
     pub(super) gathering: Gathering,
     pub(super) in_flight: Option<InFlight>,
     pub(super) probing: bool,
@@ -64,11 +76,11 @@ pub(super) struct Core<R> {
     pub(super) usage: Usage,
     pub(super) not_before: Monotonic,
     pub(super) next_probe: Monotonic,
-    intake: watch::Sender<IntakeState>,
-    pub(super) own_webhook: watch::Sender<Option<Box<str>>>,
-    pub(super) wanted: watch::Sender<WantedKinds>,
+    pub(super) told: Told,
     stop_at: Option<Monotonic>,
-    commands: Vec<Command>,
+    pub(super) commands: Vec<Command>,
+    /// When the gauges are next brought up to date.
+    next_stock: Monotonic,
 }
 
 impl<R: JournalReader> Core<R> {
@@ -78,13 +90,11 @@ impl<R: JournalReader> Core<R> {
         settings: Settings,
         tally: Tally,
         inputs: mpsc::Sender<Input>,
-        intake: watch::Sender<IntakeState>,
-        own_webhook: watch::Sender<Option<Box<str>>>,
-        wanted: watch::Sender<WantedKinds>,
+        told: Told,
     ) -> Self {
         let identity = Identity { journal: recovered.journal_id, boot: recovered.boot };
         let mut dispatcher = Dispatcher::new(identity, Jitter::new(settings.seed));
-        let mut groups = Groups::new(recovered.last_group, settings.group);
+        let mut groups = Groups::new(recovered.last_group, settings.group, recovered.deleted);
         for group in recovered.groups {
             groups.recovered(&group.record, group.cursor);
             dispatcher.add_group(GroupStart {
@@ -96,19 +106,24 @@ impl<R: JournalReader> Core<R> {
                 tail: recovered.last_sequence,
             });
         }
-        own_webhook.send_replace(recovered.own_webhook);
-        Self {
+        told.own_webhook.send_replace(recovered.own_webhook);
+        let start = Start { journal: recovered.journal_id, newest: recovered.last_sequence };
+        let flights = tally.flights(&start, settings.spans.clone());
+        let core = Self {
             reader,
             dispatcher,
             groups,
             streams: Streams::new(inputs),
             settings,
             tally,
+            flights,
             last_sequence: recovered.last_sequence,
             last_time: recovered.last_time,
             ids: IdMemory::new(recovered.ids),
             cache: PayloadCache::default(),
             trimmer: Trimmer::default(),
+            sweep: Sweep::default(),
+            history: History::default(),
             gathering: Gathering::default(),
             in_flight: None,
             probing: false,
@@ -117,18 +132,19 @@ impl<R: JournalReader> Core<R> {
             usage: recovered.usage,
             not_before: Monotonic(0),
             next_probe: Monotonic(0),
-            intake,
-            own_webhook,
-            wanted,
+            told,
             stop_at: None,
             commands: Vec::new(),
-        }
+            next_stock: Monotonic(0),
+        };
+        core.announce_wanted();
+        core
     }
 
     /// Takes one input in.
     pub(super) fn handle(&mut self, now: Now, input: Input) {
         match input {
-            Input::Append { updates, quarantined, reply } => match *self.intake.borrow() {
+            Input::Append { updates, quarantined, reply } => match *self.told.intake.borrow() {
                 IntakeState::Open => self.gathering.append(Append { updates, quarantined, reply }),
                 IntakeState::Paused { reason, .. } => answer(reply, Err(AppendError::Paused(reason))),
             },
@@ -160,7 +176,7 @@ impl<R: JournalReader> Core<R> {
                 self.gathering.webhook = Some(url);
                 self.gathering.webhook_replies.push(reply);
             }
-            Input::Steer(_) => {}
+            Input::Steer(steer) => self.steer(now, steer),
             Input::Shutdown { grace_ms } => self.shut_down(now, grace_ms),
         }
     }
@@ -182,6 +198,14 @@ impl<R: JournalReader> Core<R> {
             self.dispatcher.handle_heads(wanted.group, &heads);
             self.carry_out(now)?;
         }
+        if let Some(wanted) = self.dispatcher.count_wanted() {
+            let heads = self.reader.heads(wanted.from, wanted.limit)?;
+            self.dispatcher.handle_counted(wanted.group, &heads);
+        }
+        if now.mono >= self.next_stock {
+            self.next_stock = now.mono.plus(STOCK_EVERY_MS);
+            self.take_stock(now);
+        }
         Ok(())
     }
 
@@ -202,7 +226,7 @@ impl<R: JournalReader> Core<R> {
         if self.awaits_commit() || now.mono < self.not_before {
             return Ok(None);
         }
-        let trims = self.stop_at.is_none() && self.trimmer.is_due(now.mono);
+        let trims = self.stop_at.is_none() && (self.trimmer.is_due(now.mono) || self.sweep.due);
         if !self.gathering.is_empty() || trims {
             let batch = self.begin_commit(now)?;
             if batch.is_empty() {
@@ -230,13 +254,13 @@ impl<R: JournalReader> Core<R> {
 
     /// When the next turn is needed at the latest, if nothing comes in. Now, if there is more to do at once.
     pub(super) fn next_wake(&mut self, now: Now) -> Monotonic {
-        if self.dispatcher.heads_wanted().is_some() {
+        if self.dispatcher.heads_wanted().is_some() || self.dispatcher.count_wanted().is_some() {
             return now.mono;
         }
         let mut wake = Monotonic(u64::MAX);
         if !self.awaits_commit() {
             if self.stop_at.is_none() {
-                wake = self.trimmer.next_pass();
+                wake = if self.sweep.due { Monotonic(0) } else { self.trimmer.next_pass() };
             }
             if !self.gathering.is_empty() {
                 wake = Monotonic(0);
@@ -302,11 +326,13 @@ impl<R: JournalReader> Core<R> {
         self.forget_stream(stream);
     }
 
-    fn forget_stream(&mut self, stream: StreamId) {
+    pub(super) fn forget_stream(&mut self, stream: StreamId) {
         let Some(group) = self.streams.remove(stream) else { return };
         if self.groups.is_ephemeral(group) && !self.streams.any_of(group) {
             self.dispatcher.remove_group(group, StreamEnd::GroupDeleted);
             self.tally.forget(&self.groups, group);
+            self.history.forget(group);
+            self.flights.forget(group);
             self.groups.remove(group);
         }
     }
@@ -315,7 +341,7 @@ impl<R: JournalReader> Core<R> {
     pub(super) fn pause(&mut self, now: Now, reason: Option<PauseReason>) {
         let stopping = self.stop_at.is_some();
         let reason = if stopping { Some(PauseReason::Stopping) } else { reason };
-        let changed = self.intake.send_if_modified(|state| match (*state, reason) {
+        let changed = self.told.intake.send_if_modified(|state| match (*state, reason) {
             (IntakeState::Open, None) => false,
             (IntakeState::Paused { reason: before, .. }, Some(reason)) if before == reason => false,
             (_, None) => {
@@ -330,44 +356,5 @@ impl<R: JournalReader> Core<R> {
         if changed {
             self.tally.paused(reason);
         }
-    }
-
-    fn carry_out(&mut self, now: Now) -> Result<(), ReadError> {
-        let mut commands = std::mem::take(&mut self.commands);
-        loop {
-            self.dispatcher.poll(now, &mut commands);
-            if commands.is_empty() {
-                break;
-            }
-            let missing = self.streams.missing(&commands, &self.cache);
-            let read = self.reader.read(&missing)?;
-            let read: BTreeMap<Sequence, Option<Arc<Payload>>> =
-                missing.into_iter().zip(read.into_iter().map(|payload| payload.map(Arc::new))).collect();
-            for command in commands.drain(..) {
-                match command {
-                    Command::Record(record) => self.gathering.records.push(record),
-                    Command::Deliver { stream, handouts } => {
-                        self.tally.delivered(&self.groups, &handouts);
-                        let find = |sequence| match self.cache.get(sequence) {
-                            Some(payload) => Some(Arc::clone(payload)),
-                            None => read.get(&sequence).cloned().flatten(),
-                        };
-                        self.streams.deliver(stream, handouts, find);
-                    }
-                    Command::Assign { stream, gained, lost, generation } => {
-                        self.streams.send(stream, StreamEvent::Assignment { gained, lost, generation });
-                    }
-                    Command::LeaseLost { stream, tokens } => {
-                        self.streams.send(stream, StreamEvent::LeaseLost(tokens));
-                    }
-                    Command::Close { stream, end } => {
-                        self.streams.send(stream, StreamEvent::End(end));
-                        self.forget_stream(stream);
-                    }
-                }
-            }
-        }
-        self.commands = commands;
-        Ok(())
     }
 }

@@ -2,10 +2,12 @@
 
 use crate::model::{Quarantined, SettledResult};
 
+use super::consumer_stream::ConsumerStream;
 use super::handle::{
-    AppendError, Appended, ConsumerStream, LeaveError, NewUpdate, PauseReason, Reply, SettleError,
-    SubscribeError, Subscription,
+    AppendError, Appended, LeaveError, NewUpdate, PauseReason, Reply, SettleError, SubscribeError,
+    Subscription,
 };
+use super::steering::Steer;
 use crate::dispatch::Record;
 
 /// Bytes of updates that may wait for the next commit; beyond that appends are refused and Telegram keeps them.
@@ -32,6 +34,8 @@ pub(super) struct Gathering {
     pub(super) subscriptions: Vec<(Subscription, Reply<Result<ConsumerStream, SubscribeError>>)>,
     pub(super) records: Vec<Record>,
     pub(super) settles: Vec<Settling>,
+    /// Changes that operators ask for.
+    pub(super) wishes: Vec<Steer>,
     pub(super) webhook: Option<Box<str>>,
     pub(super) webhook_replies: Vec<Reply<Result<(), AppendError>>>,
 }
@@ -84,10 +88,12 @@ impl Gathering {
         rest.subscriptions.append(&mut self.subscriptions);
         rest.records.append(&mut self.records);
         rest.settles.append(&mut self.settles);
+        rest.wishes.append(&mut self.wishes);
         rest.webhook_replies.append(&mut self.webhook_replies);
         self.subscriptions = rest.subscriptions;
         self.records = rest.records;
         self.settles = rest.settles;
+        self.wishes = rest.wishes;
         self.webhook_replies = rest.webhook_replies;
         if self.webhook.is_none() {
             self.webhook = rest.webhook;
@@ -104,7 +110,11 @@ impl Gathering {
 
     /// Whether there is something that waits, and nothing but settlements.
     pub(super) fn only_settles(&self) -> bool {
-        !self.is_empty() && self.appends.is_empty() && self.subscriptions.is_empty() && self.webhook.is_none()
+        !self.is_empty()
+            && self.appends.is_empty()
+            && self.subscriptions.is_empty()
+            && self.wishes.is_empty()
+            && self.webhook.is_none()
     }
 
     /// Whether anything waits.
@@ -113,6 +123,7 @@ impl Gathering {
             && self.subscriptions.is_empty()
             && self.records.is_empty()
             && self.settles.is_empty()
+            && self.wishes.is_empty()
             && self.webhook.is_none()
     }
 }

@@ -1,10 +1,11 @@
 //! The groups that there are: by name, durable or ephemeral, and how far their progress is written.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use super::handle::{SubscribeError, Subscription};
+use super::steering::{NewGroup, SteerError};
 use crate::dispatch::Dispatcher;
-use crate::model::{GroupId, GroupName, GroupRecord, GroupSettings, Head, Now, Sequence};
+use crate::model::{Filter, GroupId, GroupName, GroupRecord, GroupSettings, Head, Now, Sequence};
 
 /// Groups of one bot: each costs memory for its window and work for every update.
 pub(super) const MAX_GROUPS: usize = 256;
@@ -25,6 +26,13 @@ pub(super) enum Created {
     Exists,
 }
 
+/// A group that an operator wants, with the sequence where it begins.
+#[derive(Debug)]
+pub(super) struct Planned {
+    pub(super) group: NewGroup,
+    pub(super) start: Sequence,
+}
+
 #[derive(Debug)]
 struct Entry {
     record: GroupRecord,
@@ -37,6 +45,8 @@ struct Entry {
 pub(super) struct Groups {
     entries: BTreeMap<GroupId, Entry>,
     by_name: HashMap<GroupName, GroupId>,
+    /// Names that only an operator may give again.
+    deleted: BTreeSet<GroupName>,
     last_durable: GroupId,
     last_ephemeral: GroupId,
     /// What new groups get.
@@ -44,10 +54,11 @@ pub(super) struct Groups {
 }
 
 impl Groups {
-    pub(super) fn new(last_durable: GroupId, settings: GroupSettings) -> Self {
+    pub(super) fn new(last_durable: GroupId, settings: GroupSettings, deleted: Vec<GroupName>) -> Self {
         Self {
             entries: BTreeMap::new(),
             by_name: HashMap::new(),
+            deleted: deleted.into_iter().collect(),
             last_durable,
             last_ephemeral: GroupId(FIRST_EPHEMERAL - 1),
             settings,
@@ -66,6 +77,7 @@ impl Groups {
 
     fn insert(&mut self, record: &GroupRecord, written: Sequence) {
         self.by_name.insert(record.name.clone(), record.id);
+        self.deleted.remove(&record.name);
         self.entries.insert(record.id, Entry { record: record.clone(), written });
     }
 
@@ -82,7 +94,14 @@ impl Groups {
             if durable == subscription.ephemeral {
                 return Err(SubscribeError::OtherDurability { group: name.clone(), durable });
             }
+            // One that is only about to exist is asked again when it does.
+            if let Some(entry) = self.entries.get(&id) {
+                check_filter(&entry.record, subscription.filter.as_ref())?;
+            }
             return Ok(Created::Exists);
+        }
+        if self.deleted.contains(name) {
+            return Err(SubscribeError::Deleted(name.clone()));
         }
         if self.by_name.len() >= MAX_GROUPS {
             return Err(SubscribeError::TooManyGroups { limit: MAX_GROUPS });
@@ -96,6 +115,52 @@ impl Groups {
         // Others may ask for it before it is durable: they wait for the same commit.
         self.by_name.insert(name.clone(), record.id);
         Ok(if subscription.ephemeral { Created::Ephemeral(record) } else { Created::New(record) })
+    }
+
+    /// Makes the durable group that an operator wants.
+    pub(super) fn create_durable(&mut self, now: Now, planned: Planned) -> Result<GroupRecord, SteerError> {
+        let Planned { group, start } = planned;
+        if self.by_name.contains_key(&group.name) {
+            return Err(SteerError::Exists(group.name));
+        }
+        if self.by_name.len() >= MAX_GROUPS {
+            return Err(SteerError::TooManyGroups { limit: MAX_GROUPS });
+        }
+        self.last_durable.0 += 1;
+        let settings = group.settings.unwrap_or(self.settings);
+        let record = GroupRecord {
+            filters: group.filter.map(|filter| (start, Some(filter))).into_iter().collect(),
+            fallback: group.fallback,
+            ordering: group.ordering,
+            max_ages: group.max_ages,
+            ..GroupRecord::new(self.last_durable, group.name, start, settings, now.unix)
+        };
+        self.by_name.insert(record.name.clone(), record.id);
+        Ok(record)
+    }
+
+    /// A group has changed.
+    pub(super) fn replace(&mut self, record: GroupRecord) {
+        if let Some(entry) = self.entries.get_mut(&record.id) {
+            entry.record = record;
+        }
+    }
+
+    /// A group begins anew behind this cursor.
+    pub(super) fn sought(&mut self, record: GroupRecord, cursor: Sequence) {
+        self.entries.insert(record.id, Entry { record, written: cursor });
+    }
+
+    /// A group is gone for good, and its name with it.
+    pub(super) fn deleted(&mut self, id: GroupId) {
+        if let Some(entry) = self.entries.get(&id) {
+            self.deleted.insert(entry.record.name.clone());
+        }
+        self.remove(id);
+    }
+
+    pub(super) fn is_deleted(&self, name: &GroupName) -> bool {
+        self.deleted.contains(name)
     }
 
     pub(super) fn remove(&mut self, id: GroupId) {
@@ -119,6 +184,15 @@ impl Groups {
 
     pub(super) fn name(&self, id: GroupId) -> Option<&GroupName> {
         self.entries.get(&id).map(|entry| &entry.record.name)
+    }
+
+    pub(super) fn record(&self, id: GroupId) -> Option<&GroupRecord> {
+        self.entries.get(&id).map(|entry| &entry.record)
+    }
+
+    /// The records of the durable groups.
+    pub(super) fn durable_records(&self) -> impl Iterator<Item = &GroupRecord> {
+        self.entries.values().map(|entry| &entry.record).filter(|record| !self.is_ephemeral(record.id))
     }
 
     pub(super) fn is_ephemeral(&self, id: GroupId) -> bool {
@@ -159,4 +233,18 @@ impl Groups {
             }
         }
     }
+}
+
+/// Whether a subscription may ask for this filter.
+fn check_filter(record: &GroupRecord, asked: Option<&Filter>) -> Result<(), SubscribeError> {
+    let (Some(asked), held) = (asked, record.filter()) else { return Ok(()) };
+    if held == Some(asked) {
+        return Ok(());
+    }
+    let held = held.map_or_else(|| "lets everything pass".to_owned(), |held| format!("is {held}"));
+    let difference = format!(
+        "its own {held}, and {asked} was asked for; leave the filter out to take the group's, or change the group's \
+         with `switchboard groups update` or UpdateGroup"
+    );
+    Err(SubscribeError::OtherFilter { group: record.name.clone(), difference })
 }

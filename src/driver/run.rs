@@ -8,10 +8,11 @@ use std::time::Duration;
 use tokio::sync::{oneshot, watch};
 
 use super::clock::{Clock, stalled_ms, stopwatch};
-use super::core::{Core, Work};
-use super::handle::{BotHandle, Input, IntakeState, WantedKinds};
+use super::core::{Core, Told, Work};
+use super::handle::{BotHandle, Input, IntakeState};
 use super::settings::Settings;
 use super::tally::Tally;
+use super::wanted::WantedKinds;
 use crate::journal::{CommitError, Journal, JournalReader, ReadError, Recovered, Usage};
 use crate::model::{Batch, GroupId, GroupName, GroupRecord, Now, Sequence, StreamEnd};
 use crate::observe::metrics::Metrics;
@@ -99,7 +100,8 @@ pub fn start<J: Journal>(
     let (wanted, wanted_seen) = watch::channel(WantedKinds::default());
     let handle = BotHandle::new(bot, sender.clone(), intake_seen, own_webhook_seen, wanted_seen);
     let tally = Tally::new(metrics, bot);
-    let core = Core::new(reader, recovered, settings, tally, sender.clone(), intake, own_webhook, wanted);
+    let told = Told { intake, own_webhook, wanted };
+    let core = Core::new(reader, recovered, settings, tally, sender.clone(), told);
 
     let (work, to_do) = mpsc::channel();
     let (done, results) = mpsc::channel();
@@ -160,6 +162,7 @@ struct Channels {
 
 fn run<R: JournalReader>(mut core: Core<R>, mut clock: Clock, channels: &Channels) -> Result<(), Failure> {
     let result = turns(&mut core, &mut clock, channels);
+    core.flights.finish(clock.now());
     core.end_streams(if result.is_ok() { StreamEnd::Drained } else { StreamEnd::Failed });
     result
 }

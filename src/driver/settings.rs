@@ -1,6 +1,7 @@
 //! What a driver is told by the configuration.
 
 use crate::model::{GroupName, GroupSettings};
+use crate::observe::spans::Recorder;
 
 /// How a bot's journal is kept. Times are in milliseconds.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -9,6 +10,10 @@ pub struct Settings {
     pub retention_max_age_ms: u64,
     /// When the journal uses more than this, settled updates go earlier, oldest first.
     pub retention_max_bytes: u64,
+    /// How long dead letters stay.
+    pub dead_letter_max_age_ms: u64,
+    /// When the dead letters of all groups take more than this, the oldest of the group with most go.
+    pub dead_letter_max_bytes: u64,
     /// How long a stream that was told to drain has until it is ended.
     pub drain_grace_ms: u64,
     /// Groups that exist before the first update is taken.
@@ -17,6 +22,8 @@ pub struct Settings {
     pub group: GroupSettings,
     /// For the spread of retries.
     pub seed: u64,
+    /// Where spans go, if there is tracing.
+    pub spans: Option<Recorder>,
 }
 
 impl Default for Settings {
@@ -24,10 +31,13 @@ impl Default for Settings {
         Self {
             retention_max_age_ms: 24 * 3_600_000,
             retention_max_bytes: 4 << 30,
+            dead_letter_max_age_ms: 30 * 24 * 3_600_000,
+            dead_letter_max_bytes: 1 << 30,
             drain_grace_ms: 20_000,
             groups: Vec::new(),
             group: GroupSettings::default(),
             seed: 0,
+            spans: None,
         }
     }
 }

@@ -5,15 +5,25 @@ use std::sync::{Arc, mpsc};
 
 use tokio::sync::mpsc::UnboundedSender;
 
-use super::handle::{ConsumerStream, Input};
+use super::consumer_stream::ConsumerStream;
+use super::handle::Input;
 use super::payload_cache::PayloadCache;
 use crate::dispatch::{Command, Handout, StreamId};
-use crate::model::{Delivery, GroupId, Opened, Payload, Sequence, StreamEnd, StreamEvent};
+use crate::model::{
+    Delivery, GroupId, Opened, Payload, Sequence, StreamEnd, StreamEvent, Token, TraceContext,
+};
+
+#[derive(Debug)]
+struct Stream {
+    group: GroupId,
+    consumer: Arc<str>,
+    events: UnboundedSender<StreamEvent>,
+}
 
 /// All open streams of one bot. What a stream's consumer has not read yet is bounded by its credit.
 #[derive(Debug)]
 pub(super) struct Streams {
-    open: BTreeMap<StreamId, (GroupId, UnboundedSender<StreamEvent>)>,
+    open: BTreeMap<StreamId, Stream>,
     last: u64,
     inputs: mpsc::Sender<Input>,
 }
@@ -36,18 +46,24 @@ impl Streams {
     }
 
     pub(super) fn open(&mut self, id: StreamId, group: GroupId, opened: Opened) -> ConsumerStream {
+        let consumer = opened.consumer_id.as_ref().into();
         let (stream, events) = ConsumerStream::new(id.0, opened, self.inputs.clone());
-        self.open.insert(id, (group, events));
+        self.open.insert(id, Stream { group, consumer, events });
         stream
     }
 
     /// Forgets a stream; its group, if it was open.
     pub(super) fn remove(&mut self, id: StreamId) -> Option<GroupId> {
-        self.open.remove(&id).map(|(group, _)| group)
+        self.open.remove(&id).map(|stream| stream.group)
     }
 
     pub(super) fn any_of(&self, group: GroupId) -> bool {
-        self.open.values().any(|(of, _)| *of == group)
+        self.open.values().any(|stream| stream.group == group)
+    }
+
+    /// The name of a stream's consumer.
+    pub(super) fn consumer(&self, id: StreamId) -> Option<&Arc<str>> {
+        self.open.get(&id).map(|stream| &stream.consumer)
     }
 
     pub(super) fn is_empty(&self) -> bool {
@@ -59,7 +75,7 @@ impl Streams {
     }
 
     pub(super) fn send(&self, id: StreamId, event: StreamEvent) {
-        if let Some((_, events)) = self.open.get(&id) {
+        if let Some(Stream { events, .. }) = self.open.get(&id) {
             // One that has just gone says so itself.
             let _gone = events.send(event);
         }
@@ -96,6 +112,7 @@ impl Streams {
         id: StreamId,
         handouts: Vec<Handout>,
         find: impl Fn(Sequence) -> Option<Arc<Payload>>,
+        trace: impl Fn(&Token) -> Option<TraceContext>,
     ) {
         let complete = |handout: Handout| {
             let Some(payload) = find(handout.token.sequence) else {
@@ -115,6 +132,7 @@ impl Streams {
                 first_delivered: handout.first_delivered,
                 last_failure: handout.last_failure,
                 replayed: handout.replayed,
+                trace: trace(&handout.token),
             })
         };
         let deliveries: Vec<_> = handouts.into_iter().filter_map(complete).collect();

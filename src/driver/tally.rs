@@ -3,12 +3,14 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::flights::{Flights, Start};
 use super::groups::Groups;
 use super::handle::{Appended, PauseReason};
-use crate::dispatch::{Change, Dispatcher, Ended, Handout, Record};
-use crate::journal::Usage;
-use crate::model::{Batch, GroupId, SettledAs};
-use crate::observe::metrics::{BotLabels, EndedLabels, GroupLabels, Metrics, SettledLabels};
+use crate::dispatch::{Change, Dispatcher, Ended, GroupStats, Handout, Record};
+use crate::journal::{Counts, Usage};
+use crate::model::{Batch, GroupId, GroupRecord, Head, SettledAs, UnixMillis};
+use crate::observe::metrics::{BotLabels, EndedLabels, GroupLabels, Metrics, PauseLabels, SettledLabels};
+use crate::observe::spans::Recorder;
 
 /// The metrics of one bot's driver.
 #[derive(Debug)]
@@ -20,6 +22,11 @@ pub(super) struct Tally {
 impl Tally {
     pub(super) fn new(metrics: Metrics, bot: &str) -> Self {
         Self { metrics, labels: BotLabels { bot: bot.into() } }
+    }
+
+    /// What follows the updates from their delivery on, with the same metrics.
+    pub(super) fn flights(&self, start: &Start, recorder: Option<Recorder>) -> Flights {
+        Flights::new(self.metrics.clone(), self.bot(), start, recorder)
     }
 
     pub(super) fn bot(&self) -> &str {
@@ -37,6 +44,14 @@ impl Tally {
             None => tracing::info!(bot = self.bot(), "updates are taken again"),
         }
         self.metrics.intake_paused.get_or_create(&self.labels).set(i64::from(reason.is_some()));
+        let reason = match reason {
+            Some(PauseReason::JournalFull) => "journal_full",
+            Some(PauseReason::DiskFull) => "disk_full",
+            // These are no pauses: single requests are refused, or there will be no more.
+            Some(PauseReason::Overloaded | PauseReason::Stopping) | None => return,
+        };
+        let labels = PauseLabels { bot: Arc::clone(&self.labels.bot), reason };
+        self.metrics.intake_pauses.get_or_create(&labels).inc();
     }
 
     pub(super) fn usage(&self, usage: &Usage) {
@@ -68,7 +83,8 @@ impl Tally {
     }
 
     pub(super) fn delivered(&self, groups: &Groups, handouts: &[Handout]) {
-        let Some(labels) = handouts.first().and_then(|first| self.group(groups, first.token.group)) else {
+        let Some(labels) = handouts.first().and_then(|first| self.labels_of(groups, first.token.group))
+        else {
             return;
         };
         self.metrics.deliveries.get_or_create(&labels).inc_by(handouts.len() as u64);
@@ -87,7 +103,7 @@ impl Tally {
     /// A delivery that ended without a settlement.
     fn ended(&self, groups: &Groups, record: &Record) {
         let Change::Ended { how, state } = &record.change else { return };
-        let Some(GroupLabels { bot, group }) = self.group(groups, record.group) else { return };
+        let Some(GroupLabels { bot, group }) = self.labels_of(groups, record.group) else { return };
         let how = ended_label(*how);
         tracing::debug!(
             bot = &*bot,
@@ -106,7 +122,7 @@ impl Tally {
         for run in records.chunk_by(|a, b| (a.group, outcome(a)) == (b.group, outcome(b))) {
             let Some(first) = run.first() else { continue };
             let (Some(outcome), Some(GroupLabels { bot, group })) =
-                (outcome(first), self.group(groups, first.group))
+                (outcome(first), self.labels_of(groups, first.group))
             else {
                 continue;
             };
@@ -127,25 +143,57 @@ impl Tally {
         }
     }
 
-    /// The gauges of all groups.
-    pub(super) fn groups(&self, groups: &Groups, dispatcher: &Dispatcher) {
+    /// The gauges of a group.
+    pub(super) fn group(&self, groups: &Groups, id: GroupId, stats: &GroupStats, oldest: Option<UnixMillis>) {
         let count = |count: usize| i64::try_from(count).unwrap_or(i64::MAX);
-        for (id, _) in groups.all() {
-            let (Some(stats), Some(labels)) = (dispatcher.stats(id), self.group(groups, id)) else {
-                continue;
-            };
-            self.metrics.consumers.get_or_create(&labels).set(count(stats.consumers));
-            self.metrics.outstanding.get_or_create(&labels).set(count(stats.outstanding));
-            self.metrics.lag.get_or_create(&labels).set(i64::try_from(stats.lag).unwrap_or(i64::MAX));
+        let Some(labels) = self.labels_of(groups, id) else { return };
+        self.metrics.consumers.get_or_create(&labels).set(count(stats.consumers));
+        self.metrics.outstanding.get_or_create(&labels).set(count(stats.outstanding));
+        self.metrics.lag.get_or_create(&labels).set(i64::try_from(stats.lag).unwrap_or(i64::MAX));
+        self.metrics.backing_off.get_or_create(&labels).set(count(stats.backing_off));
+        let seconds = oldest.map_or(0, |received| received.0 / 1_000);
+        self.metrics.oldest.get_or_create(&labels).set(i64::try_from(seconds).unwrap_or(i64::MAX));
+        let paused = groups.record(id).is_some_and(|record| record.paused.is_some());
+        self.metrics.group_paused.get_or_create(&labels).set(i64::from(paused));
+    }
+
+    /// The gauges of what is kept.
+    pub(super) fn counts(&self, groups: &Groups, counts: &Counts) {
+        let count = |count| i64::try_from(count).unwrap_or(i64::MAX);
+        self.metrics.journal_updates.get_or_create(&self.labels).set(count(counts.updates));
+        for GroupRecord { id, .. } in groups.durable_records() {
+            let Some(labels) = self.labels_of(groups, *id) else { continue };
+            let kept = counts.dead_letters.iter().find(|(group, _)| group == id);
+            let kept = kept.map_or(0, |(_, kept)| kept.count);
+            self.metrics.dead_letters.get_or_create(&labels).set(count(kept));
+        }
+    }
+
+    /// Updates are removed from wherever they are not settled.
+    pub(super) fn purged(&self, groups: &Groups, dispatcher: &Dispatcher, heads: &[Head]) {
+        for (id, _) in groups.durable() {
+            let unsettled = heads.iter().filter(|head| !dispatcher.is_settled(id, head)).count();
+            if let Some(GroupLabels { bot, group }) = self.labels_of(groups, id).filter(|_| unsettled > 0) {
+                let labels = SettledLabels { bot, group, outcome: settled_label(SettledAs::Purged) };
+                self.metrics.settled.get_or_create(&labels).inc_by(unsettled as u64);
+            }
         }
     }
 
     /// An ephemeral group is gone, and its series with it.
     pub(super) fn forget(&self, groups: &Groups, id: GroupId) {
-        let Some(labels) = self.group(groups, id) else { return };
+        let Some(labels) = self.labels_of(groups, id) else { return };
         self.metrics.consumers.remove(&labels);
         self.metrics.outstanding.remove(&labels);
-        self.metrics.lag.remove(&labels);
+        for gauge in [
+            &self.metrics.lag,
+            &self.metrics.backing_off,
+            &self.metrics.oldest,
+            &self.metrics.dead_letters,
+            &self.metrics.group_paused,
+        ] {
+            gauge.remove(&labels);
+        }
         self.metrics.deliveries.remove(&labels);
         self.metrics.redeliveries.remove(&labels);
         let GroupLabels { bot, group } = labels;
@@ -165,7 +213,7 @@ impl Tally {
         }
     }
 
-    fn group(&self, groups: &Groups, id: GroupId) -> Option<GroupLabels> {
+    fn labels_of(&self, groups: &Groups, id: GroupId) -> Option<GroupLabels> {
         let group: Arc<str> = groups.name(id)?.as_str().into();
         Some(GroupLabels { bot: Arc::clone(&self.labels.bot), group })
     }
@@ -178,7 +226,7 @@ fn outcome(record: &Record) -> Option<&'static str> {
     }
 }
 
-fn settled_label(how: SettledAs) -> &'static str {
+pub(super) fn settled_label(how: SettledAs) -> &'static str {
     match how {
         SettledAs::Acked => "acked",
         SettledAs::Rejected => "rejected",
@@ -188,7 +236,7 @@ fn settled_label(how: SettledAs) -> &'static str {
     }
 }
 
-fn ended_label(how: Ended) -> &'static str {
+pub(super) fn ended_label(how: Ended) -> &'static str {
     match how {
         Ended::Nacked => "nacked",
         Ended::Released => "released",

@@ -6,7 +6,7 @@
 
 use super::core::Core;
 use crate::journal::{JournalReader, ReadError};
-use crate::model::{Head, Monotonic, Now, Sequence};
+use crate::model::{Batch, Head, Monotonic, Now, Sequence};
 
 /// Time between two passes.
 const PASS_EVERY_MS: u64 = 10_000;
@@ -45,12 +45,11 @@ impl Trimmer {
 
 impl<R: JournalReader> Core<R> {
     /// One step of the pass that is under way, or the first one of the next. Returns what to remove.
-    pub(super) fn trim_step(&mut self, now: Now, appended: usize) -> Result<Vec<Sequence>, ReadError> {
+    pub(super) fn trim_step(&mut self, now: Now, batch: &Batch) -> Result<Vec<Sequence>, ReadError> {
         let from = match self.trimmer.at {
             Some(at) => at,
             None if now.mono >= self.trimmer.next_pass => {
                 self.trimmer.next_pass = now.mono.plus(PASS_EVERY_MS);
-                self.tally.groups(&self.groups, &self.dispatcher);
                 if self.trimmer.clock_jumped(now) {
                     tracing::warn!(
                         bot = self.tally.bot(),
@@ -58,11 +57,12 @@ impl<R: JournalReader> Core<R> {
                     );
                     return Ok(Vec::new());
                 }
+                self.sweep.due = true;
                 Sequence(1)
             }
             None => return Ok(Vec::new()),
         };
-        let limit = 2 * appended + STEP;
+        let limit = 2 * batch.updates.len() + STEP;
         let heads = self.reader.heads(from, limit)?;
         let mut trimmed = Vec::new();
         for head in &heads {
@@ -76,6 +76,8 @@ impl<R: JournalReader> Core<R> {
                     self.trimmer.at = Some(settled.next());
                     return Ok(trimmed);
                 }
+                // One that is handed over again by this very batch stays.
+                Fate::Trim if batch.replays.iter().any(|(_, at, _)| *at == head.sequence) => {}
                 Fate::Trim => trimmed.push(head.sequence),
                 Fate::GiveUp => self.give_up(now, head),
             }
@@ -100,8 +102,7 @@ impl<R: JournalReader> Core<R> {
         if retained && self.groups.durable().all(|(_, limit)| age < limit) {
             return Fate::KeepAllFromHere;
         }
-        let mut unsettled =
-            groups.filter(|(id, _)| !self.dispatcher.is_settled(*id, head.sequence)).peekable();
+        let mut unsettled = groups.filter(|(id, _)| !self.dispatcher.is_settled(*id, head)).peekable();
         if unsettled.peek().is_none() {
             return match self.all_settled() {
                 _ if !retained => Fate::Trim,
@@ -124,7 +125,7 @@ impl<R: JournalReader> Core<R> {
         let over = self.groups.durable().filter(|(_, limit)| age >= *limit);
         let groups: Vec<_> = over.map(|(id, _)| id).collect();
         for id in groups {
-            self.dispatcher.handle_expire(id, head);
+            self.dispatcher.handle_expire(now, id, head);
         }
     }
 }

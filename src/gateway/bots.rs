@@ -3,16 +3,18 @@
 use tokio::sync::{oneshot, watch};
 use tokio::task::JoinSet;
 
+use super::connection;
 use super::failure::Failure;
 use crate::config::{self, Config};
 use crate::driver::{self, BotHandle};
 use crate::grpc;
 use crate::http::public::Routes;
-use crate::inspect::Inspector;
+use crate::inspect::{Configured, Inspector};
 use crate::intake::Intake;
 use crate::journal::{Journal, lmdb};
 use crate::observe::metrics::Metrics;
-use crate::telegram::{Fatal, Telegram, webhook_secret};
+use crate::observe::spans::Recorder;
+use crate::telegram::{Fatal, StatusReader, Telegram, webhook_secret};
 
 /// A bot whose driver runs.
 pub(super) struct Bot {
@@ -28,8 +30,9 @@ pub(super) type DriverEnd = Result<(), Failure>;
 pub(super) type TelegramEnd = (Box<str>, Result<(), Fatal>);
 
 impl Bot {
-    pub(super) fn for_grpc(&self) -> grpc::Bot {
-        grpc::Bot { handle: self.handle.clone(), inspector: self.inspector.clone() }
+    pub(super) fn for_grpc(&self, status: StatusReader) -> grpc::Bot {
+        let inspector = self.inspector.clone().with_connection(connection::reader(status));
+        grpc::Bot { handle: self.handle.clone(), inspector }
     }
 }
 
@@ -37,6 +40,7 @@ impl Bot {
 pub(super) async fn recover(
     config: &Config,
     metrics: &Metrics,
+    spans: Option<&Recorder>,
 ) -> Result<(Vec<Bot>, JoinSet<DriverEnd>), Failure> {
     let data_dir = config.data_dir.clone();
     let made = tokio::task::spawn_blocking(move || {
@@ -47,10 +51,10 @@ pub(super) async fn recover(
         .bots
         .iter()
         .map(|bot| {
-            let (bot, metrics) = (bot.clone(), metrics.clone());
+            let (bot, metrics, spans) = (bot.clone(), metrics.clone(), spans.cloned());
             let dir = config.data_dir.join(bot.name());
             let drain_grace_ms = millis(config.shutdown_grace);
-            tokio::task::spawn_blocking(move || start(&bot, &dir, drain_grace_ms, metrics))
+            tokio::task::spawn_blocking(move || start(&bot, &dir, drain_grace_ms, metrics, spans))
         })
         .collect();
     let mut bots = Vec::new();
@@ -79,12 +83,19 @@ fn start(
     dir: &std::path::Path,
     drain_grace_ms: u64,
     metrics: Metrics,
+    spans: Option<Recorder>,
 ) -> Result<(Bot, Ended), Failure> {
     let name = bot.name();
     let options = lmdb::Options::with_max_bytes(bot.journal_max_bytes);
     let journal = lmdb::open(dir, bot.telegram.token.bot_id(), &options)
         .map_err(|source| Failure::Journal { bot: name.into(), source })?;
-    let inspector = Inspector::new(journal.reader());
+    let inspector = Inspector::new(journal.reader()).with_configured(Configured {
+        group: bot.group,
+        retention_max_age_ms: millis(bot.retention.max_age),
+        retention_max_bytes: bot.retention.max_bytes,
+        dead_letter_max_age_ms: None,
+        dead_letter_max_bytes: None,
+    });
     let settings = driver::Settings {
         retention_max_age_ms: millis(bot.retention.max_age),
         retention_max_bytes: bot.retention.max_bytes,
@@ -92,6 +103,8 @@ fn start(
         groups: bot.groups.clone(),
         group: bot.group,
         seed: super::seed(),
+        spans,
+        ..driver::Settings::default()
     };
     let driver::Running { handle, ended } = driver::start(name, journal, settings, metrics.clone())
         .map_err(|source| Failure::Start { bot: name.into(), source })?;

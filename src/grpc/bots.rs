@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::nearest::nearest;
 use crate::driver::BotHandle;
 use crate::inspect::Inspector;
 
@@ -23,14 +24,18 @@ pub(super) struct Bots(Arc<[Bot]>);
 pub(super) enum UnresolvedBot {
     #[error("`bot` is empty, and this gateway has several bots: name one of {known}")]
     Unnamed { known: String },
-    #[error("there is no bot `{name}`; this gateway has {known}")]
-    Unknown { name: String, known: String },
+    #[error("there is no bot `{name}`{}his gateway has {known}", did_you_mean(nearest.as_deref()))]
+    Unknown { name: String, nearest: Option<String>, known: String },
 }
 
 /// How many bots an error names; errors travel in HTTP headers, which clients limit to some 8 KiB.
 const NAMED_BOTS: usize = 20;
 /// How much of an unknown name an error repeats, for the same reason.
 const REPEATED_BYTES: usize = 64;
+
+fn did_you_mean(nearest: Option<&str>) -> String {
+    nearest.map_or_else(|| "; t".to_owned(), |nearest| format!("; did you mean `{nearest}`? T"))
+}
 
 impl Bots {
     pub(super) fn new(bots: Vec<Bot>) -> Self {
@@ -47,8 +52,16 @@ impl Bots {
         }
         self.0.iter().find(|bot| bot.handle.bot() == name).ok_or_else(|| {
             let name = name.get(..name.floor_char_boundary(REPEATED_BYTES)).unwrap_or_default();
-            UnresolvedBot::Unknown { name: name.into(), known: self.names() }
+            let nearest = nearest(name, self.0.iter().map(|bot| bot.handle.bot()));
+            UnresolvedBot::Unknown { name: name.into(), nearest, known: self.names() }
         })
+    }
+
+    /// All of them, by name.
+    pub(super) fn by_name(&self) -> Vec<&Bot> {
+        let mut bots: Vec<_> = self.0.iter().collect();
+        bots.sort_by_key(|bot| bot.handle.bot());
+        bots
     }
 
     /// Returns when all drivers have ended: then nothing can be settled any more.

@@ -22,7 +22,7 @@ use super::messages::{self, Batch};
 use super::proto::server::SubscribeResponse;
 use super::streams::OpenStream;
 use crate::driver::{BotHandle, ConsumerStream};
-use crate::model::{Delivery, StreamEnd, StreamEvent, Token};
+use crate::model::{Delivery, Ordering, StreamEnd, StreamEvent, Token};
 
 /// What tonic sends. Dropping it closes the stream at the driver.
 #[derive(Debug)]
@@ -38,6 +38,8 @@ pub(super) struct ConsumerBody {
 
 #[derive(Debug)]
 struct State {
+    /// What the group's order is kept by.
+    ordering: Ordering,
     /// The driver's end; gone once the stream has ended.
     stream: Option<ConsumerStream>,
     /// The first message, until it is sent.
@@ -56,6 +58,7 @@ impl ConsumerBody {
         let (id, lease_ms) = (stream.id, stream.opened.settings.lease_ms);
         let opened = messages::opened(handle.bot(), &stream.opened);
         let state = Arc::new(Mutex::new(State {
+            ordering: stream.opened.ordering,
             stream: Some(stream),
             opened: Some(opened),
             sending: VecDeque::new(),
@@ -126,7 +129,7 @@ impl State {
         if let Some(opened) = self.opened.take() {
             return Poll::Ready(Some(Ok(opened)));
         }
-        let mut batch = Batch::default();
+        let mut batch = Batch::new(self.ordering);
         loop {
             batch.reserve(self.sending.len());
             while let Some(delivery) = self.sending.pop_front() {

@@ -37,7 +37,11 @@ pub(super) fn invalid(
 }
 
 pub(super) fn group(text: &str) -> Result<GroupName, InvalidField> {
-    GroupName::parse(text).map_err(|error| invalid("group", error.to_string()))
+    group_at("group", text)
+}
+
+pub(super) fn group_at(field: &'static str, text: &str) -> Result<GroupName, InvalidField> {
+    GroupName::parse(text).map_err(|error| invalid(field, error.to_string()))
 }
 
 pub(super) fn optional_consumer_id(text: &str) -> Result<Box<str>, InvalidField> {
@@ -145,22 +149,32 @@ pub(super) fn extend_duration_ms(duration: Option<Duration>) -> Result<Option<u6
 }
 
 fn lease_ms(field: &'static str, duration: Duration) -> Result<u64, InvalidField> {
+    duration_within(field, duration, (MIN_LEASE_MS, MAX_LEASE_MS), "must be 1 s to 10 min")
+}
+
+/// A duration within these milliseconds; `right` says which, in words.
+pub(super) fn duration_within(
+    field: impl Into<Cow<'static, str>>,
+    duration: Duration,
+    (least, most): (u64, u64),
+    right: &'static str,
+) -> Result<u64, InvalidField> {
     // Rounding up must not lift what is below the lower limit either.
     let rounded_down = Duration { nanos: duration.nanos / 1_000_000 * 1_000_000, ..duration };
     duration_ms(duration)
-        .filter(|&ms| ms <= MAX_LEASE_MS)
-        .filter(|_| duration_ms(rounded_down).is_some_and(|ms| ms >= MIN_LEASE_MS))
-        .ok_or_else(|| invalid(field, "must be 1 s to 10 min"))
+        .filter(|&ms| ms <= most)
+        .filter(|_| duration_ms(rounded_down).is_some_and(|ms| ms >= least))
+        .ok_or_else(|| invalid(field, right))
 }
 
 /// Whole milliseconds, rounded up so that nothing above a limit passes for it; none if it is negative or not
 /// well-formed.
-fn duration_ms(duration: Duration) -> Option<u64> {
+pub(super) fn duration_ms(duration: Duration) -> Option<u64> {
     let seconds = u64::try_from(duration.seconds).ok()?;
     seconds.checked_mul(1_000)?.checked_add(nanos_as_ms(duration.nanos)?)
 }
 
-fn unix_ms(field: &'static str, time: Timestamp) -> Result<UnixMillis, InvalidField> {
+pub(super) fn unix_ms(field: &'static str, time: Timestamp) -> Result<UnixMillis, InvalidField> {
     // What google.protobuf.Timestamp allows: the years 1 to 9999.
     if !(-62_135_596_800..=253_402_300_799).contains(&time.seconds) {
         return Err(invalid(field, "is not a valid google.protobuf.Timestamp"));

@@ -6,7 +6,8 @@ use tonic::Status;
 use super::filters;
 use super::proto::server::subscribe_response::Event;
 use super::proto::server::{self as pb, SubscribeResponse};
-use crate::model::{self, FailureRecord, Opened, Shard, Token, UnixMillis};
+use crate::model::{self, FailureRecord, Opened, Ordering, Shard, Token, UnixMillis};
+use crate::wire::ordering_key;
 
 /// About this many bytes go into one message: enough to make the cost of a message vanish, and below the 4 MiB that
 /// clients accept by default.
@@ -66,13 +67,19 @@ pub(super) fn draining(reason: model::DrainReason, deadline: UnixMillis) -> Subs
 }
 
 /// Deliveries on their way into one message.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Batch {
+    ordering: Ordering,
     deliveries: Vec<pb::Delivery>,
     bytes: usize,
 }
 
 impl Batch {
+    /// An empty one of a group with this ordering.
+    pub(super) fn new(ordering: Ordering) -> Self {
+        Self { ordering, deliveries: Vec::new(), bytes: 0 }
+    }
+
     pub(super) fn is_empty(&self) -> bool {
         self.deliveries.is_empty()
     }
@@ -97,12 +104,12 @@ impl Batch {
             failures: saturating_i32(delivery.failures),
             lease_duration: Some(duration(delivery.lease_ms)),
             lease_deadline: Some(timestamp(delivery.deadline)),
-            ordering_key: delivery.payload.key.to_string(),
+            ordering_key: ordering_key(self.ordering, &delivery.payload).into_owned(),
             shard: i32::from(delivery.shard.number()),
             first_delivered_time: Some(timestamp(delivery.first_delivered)),
             last_failure: delivery.last_failure.as_ref().map(failure),
             replayed: delivery.replayed,
-            trace_parent: String::new(),
+            trace_parent: delivery.trace.map_or_else(String::new, |trace| trace.to_string()),
             update: delivery.payload.update.clone(),
         });
     }
@@ -117,7 +124,7 @@ fn size(delivery: &model::Delivery) -> usize {
     delivery.payload.update.len() + delivery.payload.key.len() + reason + DELIVERY_FIELDS_BYTES
 }
 
-fn failure(failure: &FailureRecord) -> pb::Failure {
+pub(super) fn failure(failure: &FailureRecord) -> pb::Failure {
     let kind = match failure.kind {
         model::FailureKind::Nacked => pb::FailureKind::Nacked,
         model::FailureKind::Expired => pb::FailureKind::Expired,
@@ -131,7 +138,7 @@ pub(super) fn timestamp(time: UnixMillis) -> Timestamp {
     Timestamp { seconds: saturating_i64(time.0 / 1_000), nanos: nanos(time.0) }
 }
 
-fn duration(ms: u64) -> Duration {
+pub(super) fn duration(ms: u64) -> Duration {
     Duration { seconds: saturating_i64(ms / 1_000), nanos: nanos(ms) }
 }
 
@@ -141,11 +148,11 @@ fn nanos(ms: u64) -> i32 {
 }
 
 /// Protos have signed integers only, for languages without unsigned ones; what is counted here never gets so high.
-fn saturating_i32(value: u32) -> i32 {
+pub(super) fn saturating_i32(value: u32) -> i32 {
     i32::try_from(value).unwrap_or(i32::MAX)
 }
 
-fn saturating_i64(value: u64) -> i64 {
+pub(super) fn saturating_i64(value: u64) -> i64 {
     i64::try_from(value).unwrap_or(i64::MAX)
 }
 

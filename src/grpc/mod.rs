@@ -11,7 +11,9 @@ mod delivery;
 mod fields;
 mod filters;
 mod incoming;
+mod json;
 mod messages;
+mod nearest;
 pub mod proto;
 mod server;
 mod settle;
@@ -21,4 +23,5 @@ mod subscribe;
 
 pub use access::{AccessToken, InvalidAccessToken};
 pub use bots::Bot;
+pub use json::JsonDoor;
 pub use server::{ServeError, Settings, serve};

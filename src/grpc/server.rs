@@ -17,6 +17,7 @@ use super::admin::Admin;
 use super::bots::{Bot, Bots};
 use super::delivery::Delivery;
 use super::incoming;
+use super::json::JsonDoor;
 use super::proto::DESCRIPTORS;
 use super::proto::server::admin_service_server::AdminServiceServer;
 use super::proto::server::delivery_service_server::DeliveryServiceServer;
@@ -41,6 +42,8 @@ pub struct Settings {
     pub backup_directory: PathBuf,
     /// As many connections as are served at once; further ones wait. Each takes a file descriptor.
     pub max_connections: usize,
+    /// Where the same AdminService is opened for JSON.
+    pub json_door: JsonDoor,
     /// Seeds the spreading of stream ages; any number that differs between gateways.
     pub jitter_seed: u64,
 }
@@ -56,6 +59,7 @@ impl Default for Settings {
             keepalive_timeout: Duration::from_secs(10),
             backup_directory: std::env::temp_dir(),
             max_connections: incoming::MAX_CONNECTIONS,
+            json_door: JsonDoor::default(),
             jitter_seed: 0,
         }
     }
@@ -67,6 +71,9 @@ pub enum ServeError {
     /// The API's description for reflection cannot be read: a fault of the build.
     #[error("the API's description is not readable: {0}")]
     Descriptors(#[from] tonic_reflection::server::Error),
+    /// The API's description for JSON cannot be read: a fault of the build.
+    #[error("the API's description is not readable: {0}")]
+    JsonDescriptors(#[from] prost_reflect::DescriptorError),
     /// The transport failed.
     #[error("the gRPC server failed: {0}")]
     Transport(#[from] tonic::transport::Error),
@@ -113,6 +120,8 @@ pub async fn serve(
     let (reporter, health) = tonic_health::server::health_reporter();
     let services = [service_name(&delivery), service_name(&admin)];
     report(&reporter, services, ServingStatus::Serving).await;
+    let admin = InterceptedService::new(admin, gate);
+    settings.json_door.open(admin.clone())?;
 
     let (close, closing) = oneshot::channel::<()>();
     let (cut, cutting) = watch::channel(false);
@@ -126,7 +135,7 @@ pub async fn serve(
         .add_service(InterceptedService::new(reflection().build_v1()?, gate))
         .add_service(InterceptedService::new(reflection().build_v1alpha()?, gate))
         .add_service(InterceptedService::new(delivery, gate))
-        .add_service(InterceptedService::new(admin, gate))
+        .add_service(admin)
         .serve_with_incoming_shutdown(
             incoming::accept(listener, settings.max_connections, cutting),
             async move {

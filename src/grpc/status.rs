@@ -11,12 +11,13 @@ use tonic::{Code, Status};
 use tonic_types::{ErrorDetails, StatusExt};
 
 use super::access::Denied;
-use super::admin::BackupError;
+use super::admin::{BackupError, NotFound, Refused};
 use super::bots::UnresolvedBot;
 use super::fields::InvalidField;
+use super::json::JsonError;
 use super::settle::ResultsMissing;
-use crate::driver::{LeaveError, SettleError, SubscribeError};
-use crate::inspect::CopyError;
+use crate::driver::{LeaveError, SettleError, SteerError, SubscribeError};
+use crate::inspect::InspectError;
 use crate::model::StreamEnd;
 
 const DOMAIN: &str = "switchboard";
@@ -48,6 +49,13 @@ impl Refusal {
     fn with(mut self, key: &str, value: impl Display) -> Self {
         self.metadata.insert(key.into(), value.to_string());
         self
+    }
+
+    fn with_some(self, key: &str, value: Option<impl Display>) -> Self {
+        match value {
+            Some(value) => self.with(key, value),
+            None => self,
+        }
     }
 
     fn at_field(mut self, field: impl Into<Cow<'static, str>>) -> Self {
@@ -88,8 +96,11 @@ impl From<UnresolvedBot> for Status {
                 .at_field("bot")
                 .with("field", "bot")
                 .with("bots", known),
-            UnresolvedBot::Unknown { name, known } => {
-                refuse(Code::NotFound, "BOT_NOT_FOUND", &error).with("bot", name).with("bots", known)
+            UnresolvedBot::Unknown { name, nearest, known } => {
+                refuse(Code::NotFound, "BOT_NOT_FOUND", &error)
+                    .with("bot", name)
+                    .with("bots", known)
+                    .with_some("nearest", nearest.as_ref())
             }
         }
         .into_status()
@@ -176,6 +187,70 @@ impl From<LeaveError> for Status {
     }
 }
 
+impl From<Refused> for Status {
+    fn from(error: Refused) -> Self {
+        match &error.why {
+            SteerError::UnknownGroup(group) => {
+                group_not_found(group, &error).with_some("nearest", error.nearest.as_ref())
+            }
+            SteerError::Exists(group) => {
+                refuse(Code::AlreadyExists, "GROUP_EXISTS", &error).with("group", group)
+            }
+            SteerError::Ephemeral(group) => {
+                refuse(Code::FailedPrecondition, "GROUP_EPHEMERAL", &error).with("group", group)
+            }
+            SteerError::NotEmpty { group, unsettled, dead_letters } => {
+                refuse(Code::FailedPrecondition, "GROUP_NOT_EMPTY", &error)
+                    .with("group", group)
+                    .with("unsettled", unsettled)
+                    .with("dead_letters", dead_letters)
+            }
+            SteerError::TooManyGroups { limit } => refuse(Code::ResourceExhausted, "TOO_MANY_GROUPS", &error)
+                .with("limit", limit)
+                .retry_after(SLOW_RETRY_DELAY),
+            SteerError::TooManyReplays { group, limit } => {
+                refuse(Code::ResourceExhausted, "TOO_MANY_REPLAYS", &error)
+                    .with("group", group)
+                    .with("limit", limit)
+                    .retry_after(RETRY_DELAY)
+            }
+            SteerError::NoRoom => {
+                refuse(Code::ResourceExhausted, "JOURNAL_FULL", &error).retry_after(RETRY_DELAY)
+            }
+            SteerError::Unreadable(_) => refuse(Code::Internal, "JOURNAL_UNREADABLE", &error),
+            SteerError::Stopped => stopping(&error),
+        }
+        .into_status()
+    }
+}
+
+impl From<NotFound> for Status {
+    fn from(error: NotFound) -> Self {
+        let NotFound::Update { key, value } = &error;
+        refuse(Code::NotFound, "UPDATE_NOT_FOUND", &error).with(key, value).into_status()
+    }
+}
+
+impl From<InspectError> for Status {
+    fn from(error: InspectError) -> Self {
+        match &error {
+            InspectError::Damaged(_) => refuse(Code::DataLoss, "JOURNAL_DAMAGED", &error),
+            InspectError::Failed(_) => refuse(Code::Internal, "JOURNAL_UNREADABLE", &error),
+        }
+        .into_status()
+    }
+}
+
+/// Looking into a journal ended without an answer.
+pub(super) fn looking_failed() -> Status {
+    refuse(
+        Code::Internal,
+        "LOOKING_FAILED",
+        "looking into the journal failed inside the gateway; its log says why",
+    )
+    .into_status()
+}
+
 impl From<ResultsMissing> for Status {
     fn from(error: ResultsMissing) -> Self {
         refuse(Code::Internal, "RESULTS_MISSING", error).into_status()
@@ -188,10 +263,29 @@ impl From<BackupError> for Status {
             BackupError::Running => {
                 refuse(Code::ResourceExhausted, "BACKUP_RUNNING", &error).retry_after(SLOW_RETRY_DELAY)
             }
-            BackupError::Copy(CopyError::Damaged(_)) => refuse(Code::DataLoss, "JOURNAL_DAMAGED", &error),
-            BackupError::Copy(CopyError::Failed(_)) | BackupError::File { .. } | BackupError::Panicked => {
+            BackupError::Copy(InspectError::Damaged(_)) => refuse(Code::DataLoss, "JOURNAL_DAMAGED", &error),
+            BackupError::Copy(InspectError::Failed(_)) | BackupError::File { .. } | BackupError::Panicked => {
                 refuse(Code::Internal, "BACKUP_FAILED", &error)
             }
+        }
+        .into_status()
+    }
+}
+
+impl From<JsonError> for Status {
+    fn from(error: JsonError) -> Self {
+        match &error {
+            JsonError::Closed => {
+                refuse(Code::Unavailable, "GATEWAY_STARTING", &error).retry_after(RETRY_DELAY)
+            }
+            JsonError::NoMethod(method) => {
+                refuse(Code::Unimplemented, "NO_METHOD", &error).with("method", method)
+            }
+            JsonError::NoJson => refuse(Code::Unimplemented, "NO_JSON", &error),
+            JsonError::Body { .. } => refuse(Code::InvalidArgument, "INVALID_JSON", &error),
+            JsonError::TooLong => refuse(Code::ResourceExhausted, "ANSWER_TOO_LONG", &error),
+            JsonError::Overdue(_) => refuse(Code::DeadlineExceeded, "CALL_OVERDUE", &error),
+            JsonError::Broken(_) => refuse(Code::Internal, "ANSWER_BROKEN", &error),
         }
         .into_status()
     }

@@ -109,6 +109,15 @@ pub trait JournalReader: Clone + Send + Sync + 'static {
     /// [`ReadError`].
     fn quarantined_back(&self, from: u64, limit: usize) -> Result<Vec<(u64, Quarantined)>, ReadError>;
 
+    /// The newest sequence ever given out, stored or not; 0 if none.
+    ///
+    /// # Errors
+    /// [`ReadError`].
+    fn newest(&self) -> Result<Sequence, ReadError>;
+
+    /// How full it is, as its writer saw it last.
+    fn usage(&self) -> Usage;
+
     /// How much there is of everything; takes no scan.
     ///
     /// # Errors

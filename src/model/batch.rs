@@ -11,8 +11,10 @@ use super::time::UnixMillis;
 /// All that one commit makes durable. Applied in the order of its fields; idempotent by (group, sequence).
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Batch {
-    /// Groups that are new or changed.
+    /// Groups that are new.
     pub groups: Vec<GroupRecord>,
+    /// Groups that have changed.
+    pub changed_groups: Vec<GroupRecord>,
     /// Groups that go, with all that is kept about them. Their names are remembered until a group has them again.
     pub deleted_groups: Vec<GroupId>,
     /// Groups whose progress starts anew: everything up to the sequence counts as settled, nothing above does, and

@@ -166,15 +166,40 @@ impl Filter {
         let any = |is: fn(KindCode) -> bool| kinds.iter().any(|kind| is(*kind));
         let has_text = !commands.is_empty() && any(KindCode::is_message)
             || !callback_data_prefixes.is_empty() && any(|kind| kind == KindCode::CALLBACK_QUERY);
-        if !(commands.is_empty() && callback_data_prefixes.is_empty()) && !has_text {
+        let asks_for_text = !commands.is_empty() || !callback_data_prefixes.is_empty();
+        if asks_for_text && !has_text {
             return Err(InvalidFilter::NeverMatches(
                 "none of its kinds has what `commands` or `callback_data_prefixes` ask for",
             ));
         }
-        if !(chat_ids.is_empty() && chat_types.is_empty()) && !any(KindCode::may_have_chat) {
+        let asks_for_chat = !chat_ids.is_empty() || !chat_types.is_empty();
+        if asks_for_chat && !any(KindCode::may_have_chat) {
             return Err(InvalidFilter::NeverMatches("updates of its kinds have no chat"));
         }
         Ok(())
+    }
+}
+
+impl std::fmt::Display for Filter {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        /// Enough to tell filters apart by.
+        const SHOWN: usize = 8;
+        let mut first = true;
+        let mut list = |name: &str, values: Vec<String>| {
+            if values.is_empty() {
+                return Ok(());
+            }
+            let more = if values.len() > SHOWN { ", …" } else { "" };
+            let shown = values.iter().take(SHOWN).map(String::as_str).collect::<Vec<_>>().join(", ");
+            let before = if std::mem::take(&mut first) { "" } else { "; " };
+            write!(f, "{before}{name} {shown}{more}")
+        };
+        let texts = |words: &[Box<str>]| words.iter().map(|word| format!("{word:?}")).collect();
+        list("kinds", self.parts.kinds.iter().map(|kind| kind.name().to_owned()).collect())?;
+        list("chat_ids", self.parts.chat_ids.iter().map(ToString::to_string).collect())?;
+        list("chat_types", self.parts.chat_types.iter().map(|kind| kind.name().to_owned()).collect())?;
+        list("commands", texts(&self.parts.commands))?;
+        list("callback_data_prefixes", texts(&self.parts.callback_data_prefixes))
     }
 }
 
@@ -246,6 +271,12 @@ mod tests {
         assert!(chats.matches(&head("message", -100, None, "")));
         assert!(!chats.matches(&head("message", 100, None, "")));
         assert_eq!(chats.parts().chat_ids, [-100, 7]);
+        let both = filter(|parts| {
+            parts.chat_ids = (0..9).collect();
+            parts.commands = vec!["start".into()];
+        });
+        let text = both.unwrap().to_string();
+        assert_eq!(text, "chat_ids 0, 1, 2, 3, 4, 5, 6, 7, …; commands \"start\"");
     }
 
     #[test]

@@ -251,8 +251,14 @@ impl GroupRecord {
     /// When an update is too old to be delivered; never, for most kinds.
     #[must_use]
     pub fn expires(&self, head: &Head) -> Option<UnixMillis> {
-        let (_, max_age) = self.max_ages.iter().find(|(kind, _)| *kind == head.kind)?;
-        Some(head.received.plus(*max_age))
+        self.expires_at(head.kind, head.received)
+    }
+
+    /// When an update of this kind, received at that time, is too old to be delivered.
+    #[must_use]
+    pub fn expires_at(&self, kind: KindCode, received: UnixMillis) -> Option<UnixMillis> {
+        let (_, max_age) = self.max_ages.iter().find(|(of, _)| *of == kind)?;
+        Some(received.plus(*max_age))
     }
 }
 

@@ -2,6 +2,7 @@
 //! Nothing here does IO or knows the time.
 
 mod attempt;
+pub mod base64url;
 mod batch;
 mod event;
 mod filter;
@@ -11,6 +12,7 @@ mod settlement;
 mod stream;
 mod time;
 mod token;
+mod trace;
 mod view;
 
 pub use attempt::{AttemptRecord, FailureKind, FailureRecord, MAX_REASON_BYTES, clip_reason};
@@ -28,6 +30,7 @@ pub use stream::{
 };
 pub use time::{Monotonic, Now, UnixMillis};
 pub use token::{MalformedToken, Token};
+pub use trace::{TraceContext, delivery_span_id, receive_span_id, trace_id};
 pub use view::{
     BlockedKey, ConsumerState, ConsumerView, GroupRates, GroupSample, GroupStatus, GroupView, HeldState,
     HeldView, UpdateInGroup, UpdateStanding,

@@ -4,10 +4,11 @@ use std::sync::Arc;
 
 use super::attempt::FailureRecord;
 use super::filter::Filter;
-use super::group::{GroupName, GroupSettings, Shard};
+use super::group::{GroupName, GroupSettings, Ordering, Shard};
 use super::head::{Payload, Sequence};
 use super::time::UnixMillis;
 use super::token::Token;
+use super::trace::TraceContext;
 
 /// The shortest lease.
 pub const MIN_LEASE_MS: u64 = 1_000;
@@ -46,6 +47,8 @@ pub struct Opened {
     pub group_settings: GroupSettings,
     /// The group's filter; `None` if it gets everything.
     pub filter: Option<Filter>,
+    /// What the group's order is kept by.
+    pub ordering: Ordering,
     /// Whether the group is paused.
     pub paused: bool,
     /// The named tokens that are leased to it again.
@@ -71,6 +74,8 @@ pub struct Delivery {
     pub last_failure: Option<FailureRecord>,
     /// Whether a replay asked for it.
     pub replayed: bool,
+    /// Its span; `None` where there is no tracing.
+    pub trace: Option<TraceContext>,
     /// The key's text and the wire `Update` message; shared by all groups.
     pub payload: Arc<Payload>,
 }

@@ -1,5 +1,6 @@
 //! The name of one delivery.
 
+use super::base64url::{ALPHABET, sextet};
 use super::group::GroupId;
 use super::head::{KeyHash, Sequence};
 
@@ -32,7 +33,6 @@ const FIELDS: usize = 8 + 4 + 4 + 4 + 8 + 8 + 4;
 const BYTES: usize = FIELDS + 5;
 /// 45 bytes are 60 characters, without padding.
 const CHARACTERS: usize = BYTES / 3 * 4;
-const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
 
 impl Token {
     /// Its text: 60 characters of the URL-safe base64 alphabet.
@@ -86,17 +86,6 @@ impl Token {
             key: KeyHash(u64_at(28)),
             attempt: u32_at(36),
         })
-    }
-}
-
-fn sextet(character: u8) -> Option<u8> {
-    match character {
-        b'A'..=b'Z' => Some(character - b'A'),
-        b'a'..=b'z' => Some(character - b'a' + 26),
-        b'0'..=b'9' => Some(character - b'0' + 52),
-        b'-' => Some(62),
-        b'_' => Some(63),
-        _ => None,
     }
 }
 

@@ -1,4 +1,5 @@
-//! What is seen from outside: metrics and logs.
+//! What is seen from outside: metrics, logs and traces.
 
 pub mod logging;
 pub mod metrics;
+pub mod spans;

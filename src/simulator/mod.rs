@@ -28,6 +28,7 @@ mod poll;
 mod polling;
 mod queue;
 mod rng;
+mod samples;
 mod server;
 mod webhook;
 
@@ -49,6 +50,7 @@ pub use self::generator::Traffic;
 pub use self::ledger::Counts;
 use self::ledger::Moment;
 use self::rng::Rng;
+pub use self::samples::{Sample, SampleError, SampleValues, UnknownSample};
 use self::webhook::Strictness;
 
 /// The control interface, as `--help` shows it.

@@ -12,16 +12,22 @@
 
 mod backup;
 mod checker;
+mod collector;
+mod commands;
 mod consumer;
 mod corpus;
+mod forward;
 mod gateway;
 mod kills;
 mod moods;
 mod places;
 mod poison;
+mod program;
 mod steps;
 mod stops;
 mod takeover;
+mod traces;
+mod web;
 
 use std::time::Duration;
 

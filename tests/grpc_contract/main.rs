@@ -8,6 +8,7 @@
 mod support;
 
 mod access_and_backup;
+mod json_door;
 mod lifetime;
 mod requests;
 mod settling;

@@ -9,10 +9,10 @@ use switchboard::grpc::proto::client;
 use switchboard::grpc::proto::client::delivery_service_client::DeliveryServiceClient;
 use switchboard::grpc::{Bot, ServeError, Settings, serve};
 use switchboard::inspect::Inspector;
-use switchboard::journal::{Counts, JournalReader, ReadError, Recovered};
+use switchboard::journal::{Counts, JournalReader, ReadError, Recovered, Room, Usage};
 use switchboard::model::{
-    Delivery, Event, GroupId, GroupSettings, Head, KeyHash, Opened, Payload, Quarantined, Sequence, Shard,
-    StoredDeadLetter, StreamEvent, Token, UnixMillis,
+    Delivery, Event, GroupId, GroupSettings, Head, KeyHash, Opened, Ordering, Payload, Quarantined, Sequence,
+    Shard, StoredDeadLetter, StreamEvent, Token, UnixMillis,
 };
 use tokio::net::TcpListener;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
@@ -72,6 +72,7 @@ impl FakeDriver {
             settings: subscription.settings,
             group_settings: GroupSettings::default(),
             filter: None,
+            ordering: Ordering::Chat,
             paused: false,
             held: subscription.held_tokens.clone(),
         };
@@ -134,6 +135,14 @@ impl JournalReader for FakeReader {
 
     fn quarantined_back(&self, _: u64, _: usize) -> Result<Vec<(u64, Quarantined)>, ReadError> {
         Ok(Vec::new())
+    }
+
+    fn newest(&self) -> Result<Sequence, ReadError> {
+        Ok(Sequence(0))
+    }
+
+    fn usage(&self) -> Usage {
+        Usage { used_bytes: 0, max_bytes: 1 << 30, room: Room::Open }
     }
 
     fn counts(&self) -> Result<Counts, ReadError> {
@@ -222,6 +231,7 @@ pub fn delivery(sequence: u64, json: &str) -> Delivery {
         first_delivered: UnixMillis(1_700_000_000_500),
         last_failure: None,
         replayed: false,
+        trace: None,
         payload: Arc::new(Payload {
             key: "chat:42".into(),
             update: prost::Message::encode_to_vec(&update).into(),

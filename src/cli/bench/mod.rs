@@ -12,6 +12,7 @@ mod rig;
 mod table;
 mod usage;
 
+use std::io::Write as _;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
@@ -21,8 +22,9 @@ use thiserror::Error;
 use tonic::Status;
 
 use super::client::ConnectError;
+use super::exit::Exit;
 use super::processes::ProcessError;
-use super::signals;
+use super::{complain, signals};
 
 /// Measure the gateway on this machine
 ///
@@ -175,16 +177,19 @@ pub async fn run(args: BenchArgs) -> ExitCode {
     };
     match measured {
         Ok(report) => {
-            println!("{}", if json { report.json() } else { report.table() });
+            let text = if json { report.json() } else { report.table() };
+            if let Err(error) = writeln!(std::io::stdout(), "{text}") {
+                return Exit::after_output(&error).into();
+            }
             if report.holds() {
                 ExitCode::SUCCESS
             } else {
-                eprintln!("switchboard bench: updates were lost, repeated or out of order; see above");
+                complain("bench", &"updates were lost, repeated or out of order; see above");
                 ExitCode::FAILURE
             }
         }
         Err(error) => {
-            eprintln!("switchboard bench: {error}");
+            complain("bench", &error);
             ExitCode::FAILURE
         }
     }

@@ -18,12 +18,12 @@ use tokio::sync::mpsc;
 use self::handler::{Did, HandlerArgs};
 use self::story::Story;
 use self::view::{Standing, View};
-use super::clock;
+use super::exit::Exit;
 use super::processes::{
     Gateway, GatewaySettings, ProcessError, TemporaryDirectory, free_addresses, own_command,
 };
-use super::signals;
 use super::simulation::Simulation;
+use super::{clock, complain, signals};
 use crate::config::units;
 use crate::simulator::Traffic;
 
@@ -76,6 +76,8 @@ enum DemoError {
     Handler(std::io::Error),
     #[error("interrupted")]
     Interrupted,
+    #[error("cannot print: {0}")]
+    Print(std::io::Error),
 }
 
 /// Runs the command.
@@ -87,14 +89,17 @@ pub async fn run(args: DemoArgs) -> ExitCode {
         outcome = demo(&args) => outcome,
         _ = signals::stop_requested() => Err(DemoError::Interrupted),
     };
-    match outcome {
-        Ok(true) => ExitCode::SUCCESS,
-        Ok(false) => ExitCode::FAILURE,
+    let exit = match outcome {
+        Ok(true) => Exit::Done,
+        Ok(false) => Exit::Failed,
+        // Who has closed the pipe has seen enough.
+        Err(DemoError::Print(error)) if Exit::after_output(&error) == Exit::Unread => Exit::Unread,
         Err(error) => {
-            eprintln!("switchboard demo: {error}");
-            ExitCode::FAILURE
+            complain("demo", &error);
+            Exit::Failed
         }
-    }
+    };
+    exit.into()
 }
 
 async fn demo(args: &DemoArgs) -> Result<bool, DemoError> {
@@ -110,22 +115,24 @@ async fn demo(args: &DemoArgs) -> Result<bool, DemoError> {
     let mut gateway = Gateway::spawn(&settings)?;
     gateway.ready().await?;
 
-    println!(
+    let mut stage = Stage::new(args, grpc.to_string(), simulation);
+    stage.view.print(&format!(
         "A simulated Telegram sends {} updates a second of {} chats. The gateway hands them to two groups:\n\
          `orders`, whose three handlers share the chats, and `audit`, whose one handler gets them all too.\n\
          Try meanwhile, in another terminal:\n\n  \
          grpcurl -plaintext -d '{{\"group\":\"try\",\"start_earliest\":true}}' {grpc} \
-         switchboard.v1.DeliveryService/Subscribe\n",
+         switchboard.v1.DeliveryService/Subscribe\n\n",
         args.rate, args.chats
-    );
-    let mut stage = Stage::new(args, grpc.to_string(), simulation);
+    ));
     for (group, consumer) in CAST {
         stage.enter(group, consumer)?;
     }
     stage.play().await?;
     let handlers = stage.curtain().await;
     let stopped = gateway.stop().await;
-    Ok(stage.summary(handlers && stopped.is_ok()))
+    let holds = stage.summary(handlers && stopped.is_ok());
+    stage.view.printed().map_err(DemoError::Print)?;
+    Ok(holds)
 }
 
 /// The running demo.
@@ -211,6 +218,7 @@ impl<'a> Stage<'a> {
                         self.simulation.send(traffic);
                         sending = true;
                     }
+                    self.view.printed().map_err(DemoError::Print)?;
                     self.scene(&mut scenes).await?;
                     let sent = self.simulation.counts().accepted;
                     let all = |group: &&str| self.story.handled(group) as u64 >= total;
@@ -289,26 +297,29 @@ impl<'a> Stage<'a> {
     }
 
     /// Prints what the simulator's ledger and the handlers' words prove together; whether the promises were kept.
-    fn summary(&self, peaceful: bool) -> bool {
+    fn summary(&mut self, peaceful: bool) -> bool {
         let sent = self.simulation.confirmed_ids();
         let counts = self.simulation.counts();
-        println!("\nTelegram had {} updates; the gateway confirmed {}.", counts.accepted, counts.confirmed);
+        let mut lines = vec![format!(
+            "\nTelegram had {} updates; the gateway confirmed {}.",
+            counts.accepted, counts.confirmed
+        )];
         let mut holds = peaceful && counts.accepted == counts.confirmed && !sent.is_empty();
         for group in GROUPS {
             let verdict = self.story.verdict(group, &sent);
             let order = if verdict.broken.is_empty() { "each chat in order" } else { "NOT IN ORDER" };
-            println!(
+            lines.push(format!(
                 "group {group:<7} handled {} of {}, {order}; {} delivered again after the kill",
                 verdict.handled,
                 sent.len(),
                 verdict.redelivered
-            );
-            for broken in verdict.broken.iter().take(MOST_BROKEN) {
-                println!("  {broken}");
-            }
+            ));
+            lines.extend(verdict.broken.iter().take(MOST_BROKEN).map(|broken| format!("  {broken}")));
             holds &= verdict.holds();
         }
-        println!("{}", if holds { "Nothing lost, every chat in order." } else { "FAILED: see above." });
+        lines
+            .push(if holds { "Nothing lost, every chat in order." } else { "FAILED: see above." }.to_owned());
+        self.view.print(&(lines.join("\n") + "\n"));
         holds
     }
 }

@@ -16,6 +16,8 @@ pub(super) struct View {
     chats: BTreeMap<String, Vec<Cell>>,
     /// The latest, oldest first.
     news: Vec<String>,
+    /// Why the last of what was printed did not get out.
+    unprinted: Option<std::io::Error>,
 }
 
 struct Column {
@@ -52,6 +54,7 @@ impl View {
             groups: groups.iter().map(column).collect(),
             chats: BTreeMap::new(),
             news: Vec::new(),
+            unprinted: None,
         }
     }
 
@@ -114,7 +117,7 @@ impl View {
                 self.news.remove(0);
             }
         } else {
-            print(&format!("{line}\n"));
+            self.print(&format!("{line}\n"));
         }
     }
 
@@ -124,10 +127,23 @@ impl View {
             let picture = self.picture(standing, &Size::of_terminal());
             let over = if self.drawn > 0 { format!("\x1b[{}A\x1b[J", self.drawn) } else { String::new() };
             self.drawn = picture.lines().count();
-            print(&format!("{over}{picture}"));
+            self.print(&format!("{over}{picture}"));
         } else {
-            print(&self.line(standing));
+            self.print(&self.line(standing));
         }
+    }
+
+    /// Prints as it is.
+    pub(super) fn print(&mut self, text: &str) {
+        let mut out = std::io::stdout().lock();
+        if let Err(error) = out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+            self.unprinted = Some(error);
+        }
+    }
+
+    /// Whether everything so far was printed.
+    pub(super) fn printed(&mut self) -> std::io::Result<()> {
+        self.unprinted.take().map_or(Ok(()), Err)
     }
 
     pub(super) fn is_terminal(&self) -> bool {
@@ -236,12 +252,6 @@ impl Cell {
             (None, false) => text,
         }
     }
-}
-
-fn print(text: &str) {
-    let mut out = std::io::stdout().lock();
-    // If nobody reads it any more, the summary's exit code still counts.
-    let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());
 }
 
 /// The title, the heads, the sums, two empty lines, and the one that the cursor is left in.

@@ -4,6 +4,7 @@ use serde::Serialize;
 use serde_json::Value;
 use serde_json::value::RawValue;
 
+use crate::cli::text;
 use crate::grpc::proto::client::{Delivery, Update};
 
 /// Time (UTC), kind, key, user, attempt if it is not the first, and the first text.
@@ -15,11 +16,15 @@ pub(super) fn pretty(delivery: &Delivery) -> String {
     let user = update.user_id.map_or_else(|| "-".to_owned(), |user| format!("user:{user}"));
     let again =
         if delivery.attempt > 1 { format!("  (attempt {})", delivery.attempt) } else { String::new() };
-    let text = text(update).map(|text| format!("  {}", shown(&text))).unwrap_or_default();
-    let kind = shown(&update.kind);
-    format!("{time}  {kind:<16}  {:<22}  {user:<16}{again}{text}", shown(&delivery.ordering_key))
-        .trim_end()
-        .to_owned()
+    let text =
+        text::of_update(update).map(|text| format!("  {}", shown(&text, MAX_TEXT_CHARS))).unwrap_or_default();
+    let kind = shown(&update.kind, MAX_TEXT_CHARS);
+    format!(
+        "{time}  {kind:<16}  {:<22}  {user:<16}{again}{text}",
+        shown(&delivery.ordering_key, MAX_TEXT_CHARS)
+    )
+    .trim_end()
+    .to_owned()
 }
 
 /// The delivery's fields and the update exactly as Telegram sent it, but for line breaks between its tokens.
@@ -56,41 +61,13 @@ pub(super) fn json(delivery: &Delivery) -> String {
     line.unwrap_or_else(|error| format!("{{\"error\":{}}}", Value::String(error.to_string())))
 }
 
-/// The first thing a person would call the update's text.
-fn text(update: &Update) -> Option<String> {
-    // Too deep for a value tree: then there is no text, and nothing else is lost.
-    let whole: Value = serde_json::from_str(&update.json).ok()?;
-    let payload = whole.get(&update.kind)?;
-    ["text", "caption", "data", "query", "question", "emoji"]
-        .iter()
-        .find_map(|name| payload.get(name)?.as_str())
-        .map(str::to_owned)
-}
-
-/// Fit for a terminal: what a stranger wrote must not steer it.
-fn shown(text: &str) -> String {
-    let mut shown: String = text
-        .chars()
-        .take(MAX_TEXT_CHARS)
-        .map(|character| match character {
-            '\n' | '\r' | '\t' => ' ',
-            character if character.is_control() || is_direction(character) => '\u{FFFD}',
-            character => character,
-        })
-        .collect();
-    if text.chars().nth(MAX_TEXT_CHARS).is_some() {
-        shown.push('…');
-    }
-    shown
-}
-
-/// Marks that turn the reading direction of everything after them.
-fn is_direction(character: char) -> bool {
-    matches!(character, '\u{202A}'..='\u{202E}' | '\u{2066}'..='\u{2069}')
+/// Fit for a terminal, and no longer than `max_chars`: what a stranger wrote must not steer it.
+pub(super) fn shown(text: &str, max_chars: usize) -> String {
+    text::clipped(&text::printable(text), max_chars)
 }
 
 /// About what is left of a terminal's line after the other columns.
-const MAX_TEXT_CHARS: usize = 60;
+pub(super) const MAX_TEXT_CHARS: usize = 60;
 
 #[cfg(test)]
 mod tests {

@@ -1,28 +1,40 @@
-//! `switchboard tail`: joins a group, prints what comes, acks it.
+//! `switchboard tail`: joins a group, and prints what comes or hands it to a local web server.
 
+mod follow;
+mod forward;
 mod line;
+mod print;
 
-use std::io::{ErrorKind, Write};
+use std::path::PathBuf;
 use std::process::ExitCode;
-use std::time::Duration;
 
 use clap::{Args, ValueEnum};
 use thiserror::Error;
-use tonic::{Code, Status, Streaming};
+use tonic::Status;
 
-use super::client::{self, Backoff, Client, ConnectArgs, ConnectError};
-use super::signals;
+use self::follow::{Hands, Tail};
+use self::forward::target::{Target, TargetError};
+use self::forward::{Forward, MAX_CONNECTIONS};
+use self::print::Printer;
+use super::client::{self, ConnectArgs, ConnectError};
+use super::complain;
+use super::exit::Exit;
+use crate::config::units;
+use crate::grpc::proto::client::SubscribeRequest;
 use crate::grpc::proto::client::subscribe_request::Start;
-use crate::grpc::proto::client::subscribe_response::Event;
-use crate::grpc::proto::client::{
-    Deliveries, LeaveRequest, NackOutcome, NackRequest, SubscribeRequest, SubscribeResponse,
-};
 
-/// Print updates as they come in
+/// Print updates as they come in, or post them to a web server on this machine
 ///
 /// Joins a group as a consumer, prints every update it gets and acks it. Without --group it makes up a group of its
 /// own that ends with the command, so that nothing is taken from the handlers and nothing is left behind.
+///
+/// With --forward-to it does what Telegram does with a webhook, so that a bot that expects one can be developed on a
+/// laptop: each update is posted as Telegram sent it. A 2xx acks it; anything else, or no answer, gives it back as
+/// failed, and it comes again after a delay that grows (or after the answer's Retry-After). Each chat is in order;
+/// different chats are posted at the same time. Updates that are not answered when the command ends come again to a
+/// group that was named with --group; a made-up one ends with the command, and what it had left with it.
 #[derive(Args, Clone, Debug)]
+#[command(after_help = EXIT_CODES)]
 pub struct TailArgs {
     #[command(flatten)]
     connect: ConnectArgs,
@@ -40,12 +52,54 @@ pub struct TailArgs {
     start: StartAt,
 
     /// Print one JSON object a line, with the update as Telegram sent it
-    #[arg(long)]
+    #[arg(long, conflicts_with = "forward_to")]
     json: bool,
 
-    /// End after this many updates
+    /// End after this many updates (with --forward-to: that were answered with 2xx)
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     count: Option<u64>,
+
+    #[command(flatten)]
+    forward: ForwardArgs,
+}
+
+/// How updates are posted to a web server.
+#[derive(Args, Clone, Debug)]
+struct ForwardArgs {
+    /// Post each update to this web server as Telegram posts to a webhook: http://localhost:3000/hook
+    #[arg(long, value_name = "URL")]
+    forward_to: Option<String>,
+
+    /// A file with the secret to send as X-Telegram-Bot-Api-Secret-Token
+    #[arg(long, value_name = "FILE", requires = "forward_to")]
+    forward_secret_file: Option<PathBuf>,
+
+    /// How long the web server may take to answer; 1s to 9m, Telegram gives it 1m
+    #[arg(long, value_name = "DURATION", default_value = "1m", value_parser = timeout, requires = "forward_to")]
+    forward_timeout: std::time::Duration,
+
+    /// How many updates may be at the web server at once, each of another chat; Telegram's default is 40 as well
+    #[arg(long, value_name = "N", default_value_t = 40, requires = "forward_to",
+        value_parser = clap::value_parser!(i32).range(1..=i64::from(MAX_CONNECTIONS)))]
+    forward_connections: i32,
+}
+
+/// Those of [`Exit`] that this command can end with.
+const EXIT_CODES: &str = "\
+Exit codes:
+  0    stopped as asked, or after --count
+  1    a failure at run time
+  2    the command line is wrong, or the gateway refuses a value
+  5    there is no such bot
+  6    refused as things stand (the group is gone, or somebody has taken the place over)
+  8    the access token is missing or wrong
+  141  nobody reads the output any more
+
+A gateway that cannot be reached is waited for.";
+
+fn timeout(text: &str) -> Result<std::time::Duration, String> {
+    let timeout = units::duration(text)?;
+    if forward::TIMEOUTS.contains(&timeout) { Ok(timeout) } else { Err("from 1s to 9m".into()) }
 }
 
 /// Where a new group begins.
@@ -59,19 +113,26 @@ enum StartAt {
 
 /// Runs the command until `--count` is reached, a signal comes, or the gateway refuses.
 pub async fn run(args: TailArgs) -> ExitCode {
-    match tail(args).await {
-        Ok(()) => ExitCode::SUCCESS,
+    let exit = match tail(args).await {
+        Ok(()) => Exit::Done,
         Err(error) => {
-            eprintln!("switchboard tail: {error}");
-            ExitCode::FAILURE
+            let exit = error.exit();
+            if exit != Exit::Unread {
+                complain("tail", &error);
+            }
+            exit
         }
-    }
+    };
+    exit.into()
 }
 
+/// Why the command ended by itself.
 #[derive(Debug, Error)]
 enum TailError {
     #[error(transparent)]
     Connect(#[from] ConnectError),
+    #[error(transparent)]
+    Target(#[from] TargetError),
     #[error("{}", client::describe(.0))]
     Refused(Status),
     #[error("no random bytes from the operating system: {0}")]
@@ -79,176 +140,46 @@ enum TailError {
     #[error("cannot listen for signals: {0}")]
     Signal(std::io::Error),
     #[error("cannot print: {0}")]
-    Print(std::io::Error),
+    Print(#[from] std::io::Error),
+}
+
+impl TailError {
+    fn exit(&self) -> Exit {
+        match self {
+            Self::Connect(_) | Self::Target(_) => Exit::Config,
+            Self::Refused(status) => Exit::answered(status.code()),
+            Self::Random(_) | Self::Signal(_) => Exit::Failed,
+            Self::Print(error) => Exit::after_output(error),
+        }
+    }
 }
 
 async fn tail(args: TailArgs) -> Result<(), TailError> {
-    let group = match &args.group {
-        Some(group) => group.clone(),
-        None => format!("tail-{:08x}", getrandom::u32().map_err(TailError::Random)?),
-    };
-    let mut tail = Tail {
-        client: args.connect.client()?,
-        address: args.connect.address.clone(),
-        request: SubscribeRequest {
-            bot: args.bot.clone(),
-            group,
-            // A group of its own is only for looking on: it keeps nothing from being removed and leaves nothing behind.
-            ephemeral: args.group.is_none(),
-            start: Some(match args.start {
-                StartAt::Earliest => Start::StartEarliest(true),
-                StartAt::Latest => Start::StartLatest(true),
-            }),
-            ..SubscribeRequest::default()
+    let mut request = SubscribeRequest {
+        bot: args.bot.clone(),
+        group: match &args.group {
+            Some(group) => group.clone(),
+            None => format!("tail-{:08x}", getrandom::u32().map_err(TailError::Random)?),
         },
-        json: args.json,
-        left: args.count,
+        // A group of its own is only for looking on: it keeps nothing from being removed and leaves nothing behind.
+        ephemeral: args.group.is_none(),
+        start: Some(match args.start {
+            StartAt::Earliest => Start::StartEarliest(true),
+            StartAt::Latest => Start::StartLatest(true),
+        }),
+        ..SubscribeRequest::default()
     };
-    let ended = tokio::select! {
-        ended = tail.follow() => ended,
-        signal = signals::stop_requested() => signal.map_err(TailError::Signal),
+    let hands = match &args.forward.forward_to {
+        None => Hands::Print(Printer::new(args.json, args.count)),
+        Some(url) => {
+            let ForwardArgs { forward_secret_file, forward_timeout, forward_connections, .. } = &args.forward;
+            let target = Target::new(url, forward_secret_file.as_deref(), *forward_timeout)?;
+            request.max_outstanding = Some(*forward_connections);
+            request.lease_duration = Some(forward::lease(*forward_timeout));
+            Hands::Forward(Forward::new(target, args.count, *forward_connections, request.ephemeral))
+        }
     };
-    tail.leave().await;
-    ended
+    let client = args.connect.client()?;
+    args.connect.find_host().await?;
+    Tail { client, address: args.connect.address.clone(), request, hands }.follow().await
 }
-
-struct Tail {
-    client: Client,
-    address: String,
-    /// Asks for the same consumer at every reconnect, once the gateway has named it.
-    request: SubscribeRequest,
-    json: bool,
-    /// How many updates are still to be printed, where that is limited.
-    left: Option<u64>,
-}
-
-/// Why one stream ended.
-enum Ended {
-    /// Enough was printed, or nobody reads what is printed.
-    Done,
-    /// A new stream may work.
-    Lost(Status),
-}
-
-impl Tail {
-    async fn follow(&mut self) -> Result<(), TailError> {
-        let mut backoff = Backoff::default();
-        loop {
-            let lost = match self.client.subscribe(self.request.clone()).await {
-                Ok(stream) => match self.print_stream(stream.into_inner(), &mut backoff).await? {
-                    Ended::Done => return Ok(()),
-                    Ended::Lost(status) => status,
-                },
-                Err(status) => status,
-            };
-            if !client::is_transient(&lost) {
-                return Err(TailError::Refused(lost));
-            }
-            let wait = backoff.after_failure();
-            eprintln!("{}: {}; trying again in {wait:?}", self.address, client::describe(&lost));
-            tokio::time::sleep(wait).await;
-        }
-    }
-
-    async fn print_stream(
-        &mut self,
-        mut stream: Streaming<SubscribeResponse>,
-        backoff: &mut Backoff,
-    ) -> Result<Ended, TailError> {
-        loop {
-            let response = match stream.message().await {
-                Ok(Some(response)) => response,
-                Ok(None) => return Ok(Ended::Lost(Status::unavailable("the gateway ended the stream"))),
-                Err(status) => return Ok(Ended::Lost(status)),
-            };
-            match response.event {
-                Some(Event::Opened(opened)) => {
-                    backoff.succeeded();
-                    eprintln!("{}: group {} of bot {}", self.address, opened.group, opened.bot);
-                    self.request.consumer_id = opened.consumer_id;
-                    self.request.bot = opened.bot;
-                }
-                Some(Event::Deliveries(deliveries)) => match self.print(deliveries).await {
-                    Ok(()) if self.left == Some(0) => return Ok(Ended::Done),
-                    Ok(()) => {}
-                    Err(PrintError::Io(error)) if error.kind() == ErrorKind::BrokenPipe => {
-                        return Ok(Ended::Done);
-                    }
-                    Err(PrintError::Io(error)) => return Err(TailError::Print(error)),
-                    Err(PrintError::Settle(status)) => return Ok(Ended::Lost(status)),
-                },
-                Some(Event::Draining(_)) => {
-                    return Ok(Ended::Lost(Status::unavailable("the gateway asks to reconnect")));
-                }
-                _ => {}
-            }
-        }
-    }
-
-    /// Prints what was delivered, then acks it; what is beyond `--count` goes back unprinted.
-    async fn print(&mut self, mut deliveries: Deliveries) -> Result<(), PrintError> {
-        let wanted = self.left.map_or(usize::MAX, |left| usize::try_from(left).unwrap_or(usize::MAX));
-        let keep = wanted.min(deliveries.deliveries.len());
-        let surplus = deliveries.deliveries.split_off(keep);
-        {
-            let mut out = std::io::stdout().lock();
-            for delivery in &deliveries.deliveries {
-                let line = if self.json { line::json(delivery) } else { line::pretty(delivery) };
-                writeln!(out, "{line}")?;
-            }
-            out.flush()?;
-        }
-        self.left = self.left.map(|left| left.saturating_sub(keep as u64));
-        let printed = deliveries.deliveries.into_iter().map(|delivery| delivery.token).collect();
-        client::ack(&mut self.client, &self.request.bot, &self.request.group, printed).await?;
-        let surplus: Vec<String> = surplus.into_iter().map(|delivery| delivery.token).collect();
-        for tokens in surplus.chunks(client::MAX_TOKENS_PER_CALL) {
-            let request = NackRequest {
-                bot: self.request.bot.clone(),
-                group: self.request.group.clone(),
-                tokens: tokens.to_vec(),
-                outcome: NackOutcome::Released.into(),
-                ..NackRequest::default()
-            };
-            self.client.nack(request).await?;
-        }
-        Ok(())
-    }
-
-    /// Gives the shards to the group's other consumers at once. Best effort: without it the gateway finds out itself.
-    async fn leave(&mut self) {
-        if self.request.consumer_id.is_empty() {
-            return;
-        }
-        let request = LeaveRequest {
-            bot: self.request.bot.clone(),
-            group: self.request.group.clone(),
-            consumer_id: self.request.consumer_id.clone(),
-        };
-        match tokio::time::timeout(LEAVE_TIMEOUT, self.client.leave(request)).await {
-            Ok(Err(status)) if status.code() != Code::NotFound => {
-                eprintln!("{}: left without saying so: {}", self.address, client::describe(&status));
-            }
-            _ => {}
-        }
-    }
-}
-
-enum PrintError {
-    Io(std::io::Error),
-    Settle(Status),
-}
-
-impl From<std::io::Error> for PrintError {
-    fn from(error: std::io::Error) -> Self {
-        Self::Io(error)
-    }
-}
-
-impl From<Status> for PrintError {
-    fn from(status: Status) -> Self {
-        Self::Settle(status)
-    }
-}
-
-const LEAVE_TIMEOUT: Duration = Duration::from_secs(2);

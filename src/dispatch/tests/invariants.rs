@@ -13,14 +13,15 @@ use crate::model::{Head, KeyHash, Sequence, Shard};
 
 pub(super) fn check(world: &World) {
     for (id, group) in &world.dispatcher.groups {
-        check_backlog(group, &world.heads);
+        check_backlog(group, world);
         check_keys(group);
         check_members(group);
         check_outstanding(group);
         let progress = &world.groups[id];
+        let pending = progress.replays.keys().copied().filter(|at| progress.replay_of(*at).is_some());
+        assert!(group.replays.sequences().eq(pending), "{:?}", progress.replays);
         let unsettled = world
-            .heads
-            .iter()
+            .retained()
             .map(|head| head.sequence)
             .find(|at| *at >= progress.record.start && !progress.settled.contains_key(at));
         let cursor = world.dispatcher.cursor(*id).unwrap();
@@ -30,13 +31,27 @@ pub(super) fn check(world: &World) {
 }
 
 /// Every unsettled update is in the window exactly once, or lies at a reading position or beyond.
-fn check_backlog(group: &Group, heads: &[Head]) {
-    for head in heads.iter().filter(|head| head.sequence >= group.record.start) {
+fn check_backlog(group: &Group, world: &World) {
+    for head in world.heads.iter().filter(|head| head.sequence < group.record.start || is_purged(world, head))
+    {
+        let waits = group
+            .keys
+            .get(head.key)
+            .is_some_and(|key| key.queue.iter().any(|queued| queued.sequence == head.sequence));
+        assert!(!waits, "{head:?} is none of its business");
+    }
+    for head in world.retained() {
         let at = head.sequence;
         let key = group.keys.get(head.key);
-        let queued = key.map_or(0, |key| key.queue.iter().filter(|(queued, _)| *queued == at).count());
+        let queued = key.map_or(0, |key| key.queue.iter().filter(|queued| queued.sequence == at).count());
         let held = usize::from(group.outstanding.held.contains_key(&at));
-        if group.settled.contains(at) {
+        let replayed = group.replays.places_of(head.key, at);
+        if group.replays.contains(at) {
+            assert_eq!((queued, replayed + held), (0, 1), "{at:?} is replayed, and not in one place");
+            continue;
+        }
+        assert_eq!(replayed, 0);
+        if at < group.record.start || group.settled.contains(at) {
             assert_eq!(queued + held, 0, "{at:?} is settled and still in the window");
             continue;
         }
@@ -48,9 +63,20 @@ fn check_backlog(group: &Group, heads: &[Head]) {
             assert_eq!(group.outstanding.held[&at].key, head.key);
         }
     }
-    let open: Vec<_> =
-        group.keys.iter().flat_map(|(_, key)| key.queue.iter().map(|(at, _)| *at).chain(key.held)).collect();
+    let open: Vec<_> = group
+        .keys
+        .iter()
+        .flat_map(|(_, key)| {
+            key.queue.iter().map(|queued| queued.sequence).chain(key.held.filter(|_| !key.replaying))
+        })
+        .collect();
     assert_eq!(group.open.first(), open.iter().min().copied());
+    let unsettled = world.retained().filter(|head| group.concerns(head)).count() as u64;
+    assert!(if group.lag.is_exact() {
+        group.lag.count() == unsettled
+    } else {
+        group.lag.count() <= unsettled
+    });
 }
 
 fn check_keys(group: &Group) {
@@ -67,8 +93,11 @@ fn check_keys(group: &Group) {
         *ready.entry(*hash).or_default() += 1;
     }
     for (hash, key) in group.keys.iter() {
-        let all: Vec<Sequence> =
-            key.held.into_iter().chain(key.queue.iter().map(|(at, _)| *at)).chain(key.more_from).collect();
+        let held = key.held.filter(|_| !key.replaying);
+        let queued = key.queue.iter().map(|queued| queued.sequence);
+        let all: Vec<Sequence> = held.into_iter().chain(queued).chain(key.more_from).collect();
+        assert_eq!(key.replays as usize, group.replays.waiting_of(hash));
+        assert_eq!(key.replaying, key.held.is_some_and(|at| group.replays.contains(at)));
         assert!(
             all.is_sorted() && all.iter().collect::<HashSet<_>>().len() == all.len(),
             "{hash:?}: {key:?}"
@@ -96,6 +125,10 @@ fn check_keys(group: &Group) {
     assert_eq!(shards_behind, group.backlog.shards_behind);
 }
 
+fn is_purged(world: &World, head: &Head) -> bool {
+    world.purged.contains(&head.sequence)
+}
+
 fn check_members(group: &Group) {
     let mut listed = HashMap::<Shard, usize>::new();
     for (id, member) in &group.members {
@@ -114,6 +147,7 @@ fn check_members(group: &Group) {
         }
         if let (Presence::Open(_), Some(shard)) = (member.presence, member.ready.front())
             && group.outstanding.backing_off < MAX_BACKING_OFF
+            && group.record.paused.is_none()
         {
             let first = group.keys.shard(*shard).ready.front().unwrap();
             let credit = match group.next_of(*first) {

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
+use super::steering::Steer;
 use super::world::{GROUP, World};
 use crate::dispatch::{Change, Command, Handout, Record, StreamId};
 use crate::model::{
@@ -47,6 +48,8 @@ pub(super) struct Judge {
     expiring: BTreeSet<Sequence>,
     by_key: HashMap<KeyHash, BTreeSet<Sequence>>,
     seen: usize,
+    /// Leases that a seek or a purge has taken back, and whose streams must be told so.
+    revoked: HashSet<Token>,
 }
 
 impl Judge {
@@ -56,15 +59,24 @@ impl Judge {
         if token.journal != super::world::JOURNAL {
             return "unknown";
         }
-        if group.settled.contains_key(&token.sequence) {
+        let generation = group.generation_of(token.sequence);
+        if token.generation < generation {
+            return "superseded";
+        }
+        if group.settled.contains_key(&token.sequence) && group.replay_of(token.sequence).is_none() {
             return "already settled";
+        }
+        if token.generation != generation {
+            return "superseded";
         }
         if self.expiring.contains(&token.sequence) {
             return "gone";
         }
         let Some(newest) = self.newest.get(&token.sequence) else {
             let recorded = group.attempts.get(&token.sequence).map_or(0, |state| state.attempt);
-            let good = token.boot + 1 == world.boot && token.attempt > recorded;
+            let good = token.boot + 1 == world.boot
+                && token.attempt > recorded
+                && !self.newest.values().any(|newest| newest.token.key == token.key);
             return if good { "late" } else { "superseded" };
         };
         if newest.token != *token {
@@ -208,11 +220,18 @@ impl Judge {
         self.newest.clear();
         self.streams.clear();
         self.expiring.clear();
+        self.revoked.clear();
     }
 
-    /// The records have become durable.
-    pub(super) fn durable(&mut self, records: &[Record]) {
-        for record in records {
+    /// A commit has become durable, and the dispatcher knows.
+    pub(super) fn durable(&mut self, world: &World, records: &[Record], steers: &[Steer]) {
+        if steers.iter().any(|steer| matches!(steer, Steer::Seek(..))) {
+            let all: Vec<_> = self.newest.keys().copied().collect();
+            self.revoke(&all);
+            self.expiring.clear();
+        }
+        let base_generation = world.groups[&GROUP].record.base_generation;
+        for record in records.iter().filter(|record| record.base_generation == base_generation) {
             if matches!(record.change, Change::Settled { .. }) {
                 self.newest.remove(&record.sequence);
                 self.expiring.remove(&record.sequence);
@@ -220,6 +239,26 @@ impl Judge {
                 && newest.record.as_ref() == Some(record)
             {
                 newest.before = None;
+            }
+        }
+    }
+
+    /// What is purged is nobody's.
+    pub(super) fn purged(&mut self, steers: &[Steer]) {
+        for steer in steers {
+            if let Steer::Purge(sequences) = steer {
+                self.revoke(sequences);
+                self.expiring.retain(|at| !sequences.contains(at));
+            }
+        }
+    }
+
+    fn revoke(&mut self, sequences: &[Sequence]) {
+        for at in sequences {
+            let Some(newest) = self.newest.remove(at) else { continue };
+            let is_out = matches!(newest.state, State::Out { .. });
+            if is_out && self.stream_of(newest.consumer).is_some() {
+                self.revoked.insert(newest.token);
             }
         }
     }
@@ -261,6 +300,7 @@ impl Judge {
                 Command::Close { stream, .. } => drop(self.streams.remove(stream)),
                 Command::LeaseLost { tokens, .. } => {
                     for token in tokens {
+                        self.revoked.remove(token);
                         let newest = self.newest.get(&token.sequence);
                         assert!(!newest.is_some_and(|newest| {
                             newest.token == *token && matches!(newest.state, State::Out { .. })
@@ -270,6 +310,7 @@ impl Judge {
                 Command::Assign { .. } => {}
             }
         }
+        assert!(self.revoked.is_empty(), "nobody was told: {:?}", self.revoked);
         for newest in self.newest.values() {
             let late = matches!(newest.state, State::Out { deadline } if deadline < world.now.mono);
             assert!(!late, "has no end: {newest:?}");
@@ -290,15 +331,27 @@ impl Judge {
         };
     }
 
+    /// In order, one at a time: what holds the key, else what is replayed, else the first that is not durably settled.
+    fn next_of(&self, world: &World, key: KeyHash) -> Option<Sequence> {
+        let group = &world.groups[&GROUP];
+        let of_key = || self.by_key[&key].iter().copied().filter(|at| !world.purged.contains(at));
+        let holds = |at: &Sequence| self.newest.contains_key(at) || group.attempts.contains_key(at);
+        let is_pending = |at: &Sequence| *at >= group.record.start && !group.settled.contains_key(at);
+        of_key()
+            .find(holds)
+            .or_else(|| of_key().find(|at| group.replay_of(*at).is_some()))
+            .or_else(|| of_key().find(is_pending))
+    }
+
     fn delivered(&mut self, world: &World, id: StreamId, handout: &Handout) {
         let (token, group) = (handout.token, &world.groups[&GROUP]);
         let at = token.sequence;
         let stream = *self.streams.get(&id).unwrap_or_else(|| panic!("{id:?} is not open: {handout:?}"));
         assert!(stream.takes_new, "{id:?} gets something new: {handout:?}");
         assert_eq!((token.boot, token.key), (world.boot, handout.key));
-        // In order, one at a time: all before it in its key are durably settled, and it is not.
-        let first = self.by_key[&handout.key].iter().find(|at| !group.settled.contains_key(at));
-        assert_eq!(first, Some(&at), "{handout:?}");
+        assert_eq!(Some(at), self.next_of(world, handout.key), "{handout:?}");
+        assert_eq!(token.generation, group.generation_of(at));
+        assert_eq!(handout.replayed, group.replay_of(at).is_some() || at <= group.sought_to, "{handout:?}");
         assert!(!self.expiring.contains(&at), "{handout:?} was given up");
         let recorded = group.attempts.get(&at).map_or(0, |state| state.attempt);
         match self.newest.get(&at) {

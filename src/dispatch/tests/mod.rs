@@ -7,5 +7,7 @@ mod judge;
 mod model;
 mod promises;
 mod script;
+mod steered;
+mod steering;
 mod transcripts;
 mod world;

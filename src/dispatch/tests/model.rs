@@ -4,9 +4,10 @@ use proptest::prelude::*;
 
 use super::invariants;
 use super::judge::Judge;
+use super::steering::Steer;
 use super::world::{GROUP, World, key};
 use crate::dispatch::Command;
-use crate::model::{ConsumerSettings, GroupSettings, Outcome, Settlement};
+use crate::model::{ConsumerSettings, GroupSettings, Outcome, Sequence, Settlement};
 
 const CONSUMERS: usize = 4;
 /// Few, and most in one shard, so that shards and keys run full.
@@ -31,6 +32,9 @@ enum Op {
     Stall { ms: u64 },
     Expire { which: prop::sample::Index, count: usize },
     Restart { committed: bool },
+    Seek { which: prop::sample::Index },
+    Replay { which: prop::sample::Index, count: usize },
+    Purge { which: prop::sample::Index, count: usize },
 }
 
 fn settlement() -> impl Strategy<Value = Settlement> {
@@ -77,6 +81,9 @@ fn op() -> impl Strategy<Value = Op> {
         1 => (1u64..10_000).prop_map(|ms| Op::Stall { ms }),
         1 => (any::<prop::sample::Index>(), 1usize..30).prop_map(|(which, count)| Op::Expire { which, count }),
         1 => any::<bool>().prop_map(|committed| Op::Restart { committed }),
+        1 => any::<prop::sample::Index>().prop_map(|which| Op::Seek { which }),
+        3 => (any::<prop::sample::Index>(), 1usize..30).prop_map(|(which, count)| Op::Replay { which, count }),
+        1 => (any::<prop::sample::Index>(), 1usize..4).prop_map(|(which, count)| Op::Purge { which, count }),
     ]
 }
 
@@ -180,9 +187,23 @@ impl Run {
                 if !self.world.heads.is_empty() {
                     let from = which.index(self.world.heads.len());
                     for head in self.world.heads[from..].iter().take(count) {
-                        self.world.dispatcher.handle_expire(GROUP, head);
+                        if !self.world.purged.contains(&head.sequence) {
+                            self.world.dispatcher.handle_expire(now, GROUP, head);
+                        }
                     }
                 }
+            }
+            Op::Seek { which } => {
+                let cursor = Sequence(which.index(self.world.heads.len() + 1) as u64);
+                self.world.steer(Steer::Seek(GROUP, cursor));
+            }
+            Op::Replay { which, count } => {
+                let sequences = self.some(which, count);
+                self.world.steer(Steer::Replay(GROUP, sequences));
+            }
+            Op::Purge { which, count } => {
+                let sequences = self.some(which, count);
+                self.world.steer(Steer::Purge(sequences));
             }
             Op::Restart { committed } => {
                 if committed {
@@ -205,9 +226,18 @@ impl Run {
     }
 
     fn durable(&mut self) {
-        let records = self.world.in_flight.as_ref().map(|commit| commit.records.clone());
+        let commit =
+            self.world.in_flight.as_ref().map(|commit| (commit.records.clone(), commit.steers.clone()));
         self.world.finish_commit();
-        self.judge.durable(&records.unwrap_or_default());
+        let (records, steers) = commit.unwrap_or_default();
+        self.judge.durable(&self.world, &records, &steers);
+        self.judge.purged(&steers);
+    }
+
+    /// So many sequences from somewhere on.
+    fn some(&self, which: prop::sample::Index, count: usize) -> Vec<Sequence> {
+        let from = which.index(self.world.heads.len() + 1);
+        self.world.heads[from..].iter().take(count).map(|head| head.sequence).collect()
     }
 
     fn advance(&mut self, ms: u64) {
@@ -235,7 +265,10 @@ impl Run {
             self.world.begin_commit();
             self.durable();
             self.turn();
-            if self.world.dispatcher.cursor(GROUP) == Some(self.world.tail()) {
+            if self.world.dispatcher.cursor(GROUP) == Some(self.world.tail())
+                && self.world.dispatcher.replays_pending(GROUP) == 0
+                && self.world.in_flight.is_none()
+            {
                 break;
             }
             let out: Vec<_> =
@@ -248,13 +281,17 @@ impl Run {
             }
         }
         invariants::check(&self.world);
-        // That nothing is settled twice is seen to by the journal.
+        // That nothing is settled twice but after a replay is seen to by the journal.
         assert_eq!(
             self.world.dispatcher.cursor(GROUP),
             Some(self.world.tail()),
             "it does not come to an end"
         );
-        assert_eq!(self.world.groups[&GROUP].settled.len(), self.world.heads.len());
+        let group = &self.world.groups[&GROUP];
+        for head in self.world.retained().filter(|head| head.sequence >= group.record.start) {
+            assert!(group.settled.contains_key(&head.sequence), "{head:?}");
+        }
+        assert!(group.replays.is_empty());
         let stats = self.world.dispatcher.stats(GROUP).unwrap();
         assert_eq!((stats.outstanding, stats.backing_off, stats.lag), (0, 0, 0));
     }

@@ -7,19 +7,22 @@
 //! ack 1 · reject 1 · release 1 · nack 1 delay=… reason=… · extend 1 for=…
 //! drain c1 · close c1 · leave c1 · time 5s · stall 5s · expire 3
 //! commits by-hand · commit · durable · refuse          by default everything is durable at once
-//! restart · seek · delete                 seek is what is left of one: the next generation
-//! status
+//! seek 3 · replay 1 2 · purge 1 2      seek: everything up to 3 counts as settled, nothing above
+//! restart · delete
+//! status · standing 1 2 · held         held of all keys, standing of single updates
 //! ```
 //!
-//! `1@2` names attempt 2 of update 1 (`1` its newest), `1@2#1` that of boot 1.
+//! `1@2` names attempt 2 of update 1 (`1` its newest), `1@2#1` that of boot 1, `1@2%3` that of generation 3.
 
 use std::collections::BTreeMap;
 use std::fmt::Write;
 
+use super::steering::Steer;
 use super::world::{EPOCH, GROUP, World, key};
 use crate::dispatch::{Change, Command, Handout, Record, StreamId};
 use crate::model::{
-    ConsumerSettings, GroupSettings, KeyHash, Monotonic, Outcome, SettledResult, Settlement, StreamEnd, Token,
+    ConsumerSettings, GroupSettings, HeldView, KeyHash, Monotonic, Outcome, Sequence, SettledResult,
+    Settlement, StreamEnd, Token, UpdateStanding,
 };
 
 /// More deliveries or tokens of one command, or records of one turn, than this are only counted.
@@ -53,6 +56,10 @@ impl<'a> Args<'a> {
 
     fn number<T: std::str::FromStr>(&self, name: &str) -> Option<T> {
         self.named(name).map(|text| text.parse().ok().expect("a number"))
+    }
+
+    fn sequences(&self) -> Vec<Sequence> {
+        self.plain().map(|word| Sequence(word.parse().expect("a number"))).collect()
     }
 
     fn first(&self) -> &'a str {
@@ -114,7 +121,7 @@ impl Script {
             }
             "expire" => {
                 let at: usize = args.first().parse().unwrap();
-                let gone = self.world.dispatcher.handle_expire(GROUP, &self.world.heads[at - 1]);
+                let gone = self.world.dispatcher.handle_expire(now, GROUP, &self.world.heads[at - 1]);
                 self.out += if gone { "given up\n" } else { "not now\n" };
             }
             "commits" => self.world.commits_at_once = args.first() == "at-once",
@@ -127,7 +134,11 @@ impl Script {
             }
             "refuse" => drop(self.world.refuse_commit()),
             "restart" => self.world.restart(),
-            "seek" => self.world.seek(GROUP),
+            "seek" => self.world.steer(Steer::Seek(GROUP, args.sequences()[0])),
+            "replay" => self.world.steer(Steer::Replay(GROUP, args.sequences())),
+            "purge" => self.world.steer(Steer::Purge(args.sequences())),
+            "standing" => self.standing(&args),
+            "held" => self.held(),
             "delete" => {
                 let commands = self.world.dispatcher.remove_group(GROUP, StreamEnd::GroupDeleted);
                 self.show(&commands);
@@ -202,6 +213,7 @@ impl Script {
 
     /// The token of this name; the newest one that has all that is named.
     fn token(&self, name: &str) -> Token {
+        let (name, generation) = name.split_once('%').map_or((name, None), |(name, of)| (name, Some(of)));
         let (name, boot) = name.split_once('#').map_or((name, None), |(name, boot)| (name, Some(boot)));
         let (name, attempt) = name.split_once('@').map_or((name, None), |(name, of)| (name, Some(of)));
         let is = |text: Option<&str>, number: u32| text.is_none_or(|text| text == number.to_string());
@@ -209,21 +221,55 @@ impl Script {
             .tokens
             .iter()
             .rev()
-            .find(|t| t.sequence.0.to_string() == name && is(attempt, t.attempt) && is(boot, t.boot))
+            .find(|t| {
+                t.sequence.0.to_string() == name
+                    && is(attempt, t.attempt)
+                    && is(boot, t.boot)
+                    && is(generation, t.generation)
+            })
             .expect("that delivery was made")
     }
 
     fn name(token: &Token) -> String {
-        format!("{}@{}#{}", token.sequence.0, token.attempt, token.boot).replace("#1", "")
+        let mut name = format!("{}@{}", token.sequence.0, token.attempt);
+        for (mark, number) in [('#', token.boot), ('%', token.generation)] {
+            if number > 1 {
+                let _ = write!(name, "{mark}{number}");
+            }
+        }
+        name
     }
 
     fn status(&mut self) {
         let stats = self.world.dispatcher.stats(GROUP).unwrap();
+        let replaying =
+            if stats.replaying > 0 { format!(", {} replaying", stats.replaying) } else { String::new() };
         let _ = writeln!(
             self.out,
-            "{} consumers, {} outstanding, {} backing off, cursor {}, lag {}",
+            "{} consumers, {} outstanding, {} backing off, cursor {}, lag {}{replaying}",
             stats.consumers, stats.outstanding, stats.backing_off, stats.cursor.0, stats.lag
         );
+    }
+
+    fn standing(&mut self, args: &Args<'_>) {
+        for head in self.world.heads_at(&args.sequences()) {
+            let found = self.world.dispatcher.standing(self.world.now, GROUP, &head).unwrap();
+            let owner = found.owner.as_deref().unwrap_or("nobody");
+            let standing = match found.standing {
+                UpdateStanding::Held(view) => held(&view),
+                UpdateStanding::Pending { behind } => {
+                    behind.map_or("pending".into(), |at| format!("pending behind {}", at.0))
+                }
+                other => format!("{other:?}"),
+            };
+            let _ = writeln!(self.out, "{}: {standing}, owner {owner}", head.sequence.0);
+        }
+    }
+
+    fn held(&mut self) {
+        for view in self.world.dispatcher.held(self.world.now, GROUP, None, Sequence(0), 100) {
+            let _ = writeln!(self.out, "{}: {}", view.sequence.0, held(&view));
+        }
     }
 
     fn show(&mut self, commands: &[Command]) {
@@ -269,7 +315,7 @@ impl Script {
             if let Some(last) = &handout.last_failure {
                 let _ = write!(text, ", {:?} {:?}", last.kind, last.reason);
             }
-            text + ")"
+            text + if handout.replayed { ", again)" } else { ")" }
         };
         handouts.iter().map(one).collect::<Vec<_>>().join(" ")
     }
@@ -298,6 +344,11 @@ impl Script {
             }
         }
     }
+}
+
+fn held(view: &HeldView) -> String {
+    let again = if view.replayed { ", again" } else { "" };
+    format!("{:?}, attempt {}, failed {}{again}", view.state, view.attempt, view.failures)
 }
 
 fn reason(args: &Args<'_>) -> Box<str> {

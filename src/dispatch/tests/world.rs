@@ -1,9 +1,12 @@
 //! A dispatcher with everything around it that a driver would bring: a journal in memory, commits, and the time.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::invariants;
-use crate::dispatch::{Change, Command, Dispatcher, GroupStart, Identity, Jitter, Record, StreamId};
+use super::steering::Steer;
+use crate::dispatch::{
+    Change, Command, Dispatcher, GroupStart, HeadsWanted, Identity, Jitter, Record, StreamId,
+};
 use crate::model::{
     AttemptRecord, ConsumerSettings, GroupId, GroupName, GroupRecord, GroupSettings, Head, KeyHash, Label,
     Monotonic, Now, Sequence, SettledAs, SettledResult, Settlement, Token, UnixMillis,
@@ -22,12 +25,17 @@ pub(super) struct Progress {
     pub(super) cursor: Sequence,
     pub(super) settled: BTreeMap<Sequence, SettledAs>,
     pub(super) attempts: BTreeMap<Sequence, AttemptRecord>,
+    /// Pending replays with their generations.
+    pub(super) replays: BTreeMap<Sequence, u32>,
+    /// The newest update at the last seek under this boot.
+    pub(super) sought_to: Sequence,
 }
 
 /// What one commit carries beside updates.
 #[derive(Debug, Default)]
 pub(super) struct Commit {
     pub(super) records: Vec<Record>,
+    pub(super) steers: Vec<Steer>,
     cursors: Vec<(GroupId, Sequence)>,
 }
 
@@ -40,7 +48,10 @@ pub(super) struct World {
     pub(super) groups: BTreeMap<GroupId, Progress>,
     /// Records that wait for the next commit.
     pub(super) gathered: Vec<Record>,
+    pub(super) steers: Vec<Steer>,
     pub(super) in_flight: Option<Commit>,
+    /// Updates that are gone from the journal.
+    pub(super) purged: BTreeSet<Sequence>,
     /// Whether each record is made durable as soon as the turn that made it is over.
     pub(super) commits_at_once: bool,
     /// Whether the dispatcher's inside is checked after each turn; its price grows with the backlog.
@@ -60,7 +71,9 @@ impl World {
             heads: Vec::new(),
             groups: BTreeMap::new(),
             gathered: Vec::new(),
+            steers: Vec::new(),
             in_flight: None,
+            purged: BTreeSet::new(),
             commits_at_once: true,
             checks: true,
             reads_per_turn: 10_000,
@@ -74,7 +87,14 @@ impl World {
         let name = GroupName::parse(&format!("group-{}", id.0)).unwrap();
         let record = GroupRecord::new(id, name, start, settings, self.now.unix);
         let cursor = Sequence(start.0 - 1);
-        let progress = Progress { record, cursor, settled: BTreeMap::new(), attempts: BTreeMap::new() };
+        let progress = Progress {
+            record,
+            cursor,
+            settled: BTreeMap::new(),
+            attempts: BTreeMap::new(),
+            replays: BTreeMap::new(),
+            sought_to: Sequence(0),
+        };
         self.groups.insert(id, progress);
         self.start_group(id);
     }
@@ -91,7 +111,11 @@ impl World {
             cursor: progress.cursor,
             settled: blocks.into_iter().collect(),
             attempts: progress.attempts.iter().map(|(at, state)| (*at, state.clone())).collect(),
-            replays: Vec::new(),
+            replays: progress
+                .replays
+                .iter()
+                .map(|(at, generation)| (self.heads[at.0 as usize - 1], *generation))
+                .collect(),
             tail: self.tail(),
         });
     }
@@ -148,7 +172,7 @@ impl World {
         let mut all = Vec::new();
         loop {
             self.poll(&mut all);
-            if !self.commits_at_once || self.gathered.is_empty() {
+            if !self.commits_at_once || self.gathered.is_empty() && self.steers.is_empty() {
                 break;
             }
             self.begin_commit();
@@ -169,10 +193,16 @@ impl World {
         {
             reads += 1;
             assert!(reads < 10_000, "reads heads for ever: {wanted:?}");
-            let from = self.heads.partition_point(|head| head.sequence < wanted.from);
-            let to = self.heads.len().min(from + wanted.limit);
-            self.dispatcher.handle_heads(wanted.group, &self.heads[from..to]);
+            let heads = self.read(wanted);
+            self.dispatcher.handle_heads(wanted.group, &heads);
             self.dispatcher.poll(self.now, &mut commands);
+        }
+        while reads < self.reads_per_turn
+            && let Some(wanted) = self.dispatcher.count_wanted()
+        {
+            reads += 1;
+            let heads = self.read(wanted);
+            self.dispatcher.handle_counted(wanted.group, &heads);
         }
         self.dispatcher.poll(self.now, &mut commands);
         for command in &commands {
@@ -183,18 +213,34 @@ impl World {
         all.extend(commands);
     }
 
+    /// The heads that are wanted.
+    fn read(&self, wanted: HeadsWanted) -> Vec<Head> {
+        let from = self.heads.partition_point(|head| head.sequence < wanted.from);
+        let there = self.heads[from..].iter().filter(|head| !self.purged.contains(&head.sequence));
+        there.take(wanted.limit).copied().collect()
+    }
+
     /// Sends off what has been gathered; only one commit is in flight at a time.
     pub(super) fn begin_commit(&mut self) {
         assert!(self.in_flight.is_none());
         let cursors = self.groups.keys().filter_map(|id| Some((*id, self.dispatcher.cursor(*id)?))).collect();
-        self.in_flight = Some(Commit { records: std::mem::take(&mut self.gathered), cursors });
+        let (records, steers) = (std::mem::take(&mut self.gathered), std::mem::take(&mut self.steers));
+        self.in_flight = Some(Commit { records, steers, cursors });
     }
 
     /// The commit in flight has become durable.
     pub(super) fn finish_commit(&mut self) {
         let Some(commit) = self.in_flight.take() else { return };
+        let before: BTreeMap<_, _> =
+            self.groups.iter().map(|(id, group)| (*id, group.record.base_generation)).collect();
+        self.apply_seeks(&commit.steers);
         for record in &commit.records {
             let Some(group) = self.groups.get_mut(&record.group) else { continue };
+            if record.base_generation != group.record.base_generation
+                || self.purged.contains(&record.sequence)
+            {
+                continue;
+            }
             match &record.change {
                 Change::Ended { state, .. } => {
                     group.attempts.insert(record.sequence, (**state).clone());
@@ -202,21 +248,26 @@ impl World {
                 Change::Settled { how, .. } => {
                     group.attempts.remove(&record.sequence);
                     let before = group.settled.insert(record.sequence, *how);
-                    assert_eq!(before, None, "{:?} is settled twice", record.sequence);
+                    let replayed = group.replays.remove(&record.sequence).is_some();
+                    assert!(before.is_none() || replayed, "{:?} is settled twice", record.sequence);
                 }
             }
         }
         for (id, cursor) in commit.cursors {
             let Some(group) = self.groups.get_mut(&id) else { continue };
-            group.cursor = group.cursor.max(cursor);
+            if before.get(&id) == Some(&group.record.base_generation) {
+                group.cursor = group.cursor.max(cursor);
+            }
         }
         self.dispatcher.handle_durable(self.now, &commit.records);
+        self.apply_replays_and_purges(&commit.steers);
     }
 
     /// The journal refuses the commit in flight and all that has been gathered since. Returns the records.
     pub(super) fn refuse_commit(&mut self) -> Vec<Record> {
         let mut records = self.in_flight.take().map(|commit| commit.records).unwrap_or_default();
         records.append(&mut self.gathered);
+        self.steers.clear();
         self.dispatcher.handle_refused(self.now, records.clone());
         records
     }
@@ -226,6 +277,8 @@ impl World {
         let Some(mut commit) = self.in_flight.take() else { return };
         commit.records.append(&mut self.gathered);
         self.gathered = commit.records;
+        commit.steers.append(&mut self.steers);
+        self.steers = commit.steers;
     }
 
     /// Lets time pass, stopping at every timer on the way.
@@ -252,22 +305,16 @@ impl World {
         self.boot += 1;
         self.now.mono = Monotonic(0);
         self.gathered.clear();
+        self.steers.clear();
         self.in_flight = None;
         self.dispatcher = dispatcher(self.boot);
         let ids: Vec<_> = self.groups.keys().copied().collect();
         for id in ids {
+            if let Some(group) = self.groups.get_mut(&id) {
+                group.sought_to = Sequence(0);
+            }
             self.start_group(id);
         }
-    }
-
-    /// The group starts again from its beginning, in the next generation, as after a seek.
-    pub(super) fn seek(&mut self, id: GroupId) {
-        let progress = self.groups.get_mut(&id).unwrap();
-        progress.record.generation += 1;
-        progress.cursor = Sequence(progress.record.start.0 - 1);
-        progress.settled.clear();
-        progress.attempts.clear();
-        self.restart();
     }
 }
 

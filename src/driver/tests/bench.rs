@@ -6,7 +6,7 @@ use std::time::Duration;
 use tokio::sync::{oneshot, watch};
 
 use super::rig::{group, update};
-use crate::driver::core::{Core, Work};
+use crate::driver::core::{Core, Told, Work};
 use crate::driver::tally::Tally;
 use crate::driver::{
     AppendError, Appended, ConsumerStream, Input, IntakeState, Settings, SettleError, SubscribeError,
@@ -15,7 +15,7 @@ use crate::driver::{
 use crate::journal::lmdb::{self, LmdbJournal, LmdbReader};
 use crate::journal::{CommitError, Journal, JournalReader};
 use crate::model::{
-    Batch, ConsumerSettings, Delivery, GroupId, GroupRecord, Monotonic, Now, Sequence, SettledResult,
+    Batch, ConsumerSettings, Delivery, Filter, GroupId, GroupRecord, Monotonic, Now, Sequence, SettledResult,
     Settlement, Start, StreamEvent, Token, UnixMillis,
 };
 use crate::observe::metrics::Metrics;
@@ -34,9 +34,30 @@ pub(super) struct Bench {
     /// Whether the commits that need room for long are.
     pub(super) full_for_updates: bool,
     pub(super) commits: usize,
+    settings: Settings,
+    restarts: u32,
     journal: LmdbJournal,
     inputs: mpsc::Receiver<Input>,
     _directory: tempfile::TempDir,
+}
+
+fn start(
+    journal: &LmdbJournal,
+    settings: Settings,
+    metrics: Metrics,
+    restarts: u32,
+) -> (Core<LmdbReader>, mpsc::Receiver<Input>) {
+    let reader = journal.reader();
+    let mut recovered = reader.recover().unwrap();
+    recovered.boot += restarts;
+    let tally = Tally::new(metrics, "bot");
+    let (sender, inputs) = mpsc::channel();
+    let (intake, _) = watch::channel(IntakeState::Open);
+    let (own_webhook, _) = watch::channel(None);
+    let wanted = watch::Sender::new(WantedKinds::default());
+    let told = Told { intake, own_webhook, wanted };
+    let core = Core::new(reader, recovered, settings, tally, sender, told);
+    (core, inputs)
 }
 
 impl Bench {
@@ -50,24 +71,11 @@ impl Bench {
         let options = lmdb::Options::with_max_bytes(64 << 20);
         let mut journal = lmdb::open(directory.path(), 1, &options).unwrap();
         journal.commit(&Batch { groups, ..Batch::default() }).unwrap();
-        let reader = journal.reader();
-        let recovered = reader.recover().unwrap();
         let metrics = Metrics::new();
-        let tally = Tally::new(metrics.clone(), "bot");
-        let (sender, inputs) = mpsc::channel();
-        let (intake, _) = watch::channel(IntakeState::Open);
-        let (own_webhook, _) = watch::channel(None);
-        let core = Core::new(
-            reader,
-            recovered,
-            settings,
-            tally,
-            sender,
-            intake,
-            own_webhook,
-            watch::Sender::new(WantedKinds::default()),
-        );
+        let (core, inputs) = start(&journal, settings.clone(), metrics.clone(), 0);
         Self {
+            restarts: 0,
+            settings,
             core,
             now: START,
             metrics,
@@ -78,6 +86,17 @@ impl Bench {
             inputs,
             _directory: directory,
         }
+    }
+
+    /// A new driver on what is durable; what is on its way is lost.
+    pub(super) fn restart(&mut self) {
+        self.restarts += 1;
+        let (settings, metrics) = (self.settings.clone(), self.metrics.clone());
+        (self.core, self.inputs) = start(&self.journal, settings, metrics, self.restarts);
+    }
+
+    pub(super) fn wanted(&self) -> WantedKinds {
+        self.core.told.wanted.borrow().clone()
     }
 
     /// Lets so much time pass for both clocks, and all happen that is due then.
@@ -158,6 +177,26 @@ impl Bench {
         answer
     }
 
+    /// Asks for a stream of a durable group with this filter.
+    pub(super) fn subscribe_with(
+        &mut self,
+        name: &str,
+        filter: Option<Filter>,
+    ) -> Answer<Result<ConsumerStream, SubscribeError>> {
+        let subscription = Subscription {
+            group: group(name),
+            consumer_id: "".into(),
+            settings: ConsumerSettings::DEFAULT,
+            start: Start::Default,
+            filter,
+            held_tokens: vec![],
+            ephemeral: false,
+        };
+        let (reply, answer) = oneshot::channel();
+        self.core.handle(self.now, Input::Subscribe { subscription, reply });
+        answer
+    }
+
     /// A stream of a durable group.
     pub(super) fn subscribed(&mut self, name: &str) -> ConsumerStream {
         let mut stream = self.subscribe(name, "c", false);
@@ -169,6 +208,13 @@ impl Bench {
     pub(super) fn stored(&self) -> Vec<u64> {
         let heads = self.journal.reader().heads(Sequence(1), 1_000).unwrap();
         heads.iter().map(|head| head.sequence.0).collect()
+    }
+
+    /// Whether a group is done with a stored update.
+    pub(super) fn is_settled(&self, group: GroupId, sequence: u64) -> bool {
+        let heads = self.journal.reader().heads(Sequence(sequence), 1).unwrap();
+        assert_eq!(heads[0].sequence, Sequence(sequence));
+        self.core.dispatcher.is_settled(group, &heads[0])
     }
 
     pub(super) fn group(&self, name: &str) -> GroupId {

@@ -1,7 +1,9 @@
 //! The driver on a real journal, with the commits let through or refused one by one.
 
 mod bench;
+mod latencies;
 mod rig;
+mod steering;
 mod turns;
 
 use self::rig::{Rig, Verdict, group, update, within};

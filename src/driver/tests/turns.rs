@@ -101,15 +101,15 @@ fn p2_an_unsettled_update_expires_at_its_age_also_where_settled_ones_stay_longer
     let id = bench.group("a");
     bench.pass(6 * DAY);
     bench.pass(10_000);
-    assert!(!bench.core.dispatcher.is_settled(id, Sequence(1)));
+    assert!(!bench.is_settled(id, 1));
     bench.pass(DAY);
     bench.pass(10_000);
-    assert!(bench.core.dispatcher.is_settled(id, Sequence(1)));
+    assert!(bench.is_settled(id, 1));
     // Below the cursor now, and retained: a pass goes on behind it.
     bench.append(&[(2, "chat:1")]);
     bench.pass(8 * DAY);
     bench.pass(10_000);
-    assert!(bench.core.dispatcher.is_settled(id, Sequence(2)));
+    assert!(bench.is_settled(id, 2));
     assert_eq!(bench.stored(), [1, 2]);
     bench.pass(16 * DAY);
     bench.pass(10_000);
@@ -128,8 +128,8 @@ fn p2_an_update_expires_only_for_the_groups_whose_age_it_has_reached() {
     let id = bench.group("a");
     bench.pass(8 * DAY);
     bench.pass(10_000);
-    assert!(bench.core.dispatcher.is_settled(id, Sequence(1)));
-    assert!(!bench.core.dispatcher.is_settled(GroupId(1), Sequence(1)));
+    assert!(bench.is_settled(id, 1));
+    assert!(!bench.is_settled(GroupId(1), 1));
 }
 
 #[test]

@@ -11,7 +11,7 @@ use tonic::Status;
 
 use super::Admin;
 use crate::grpc::proto::server as pb;
-use crate::inspect::{CopyError, Inspector};
+use crate::inspect::{InspectError, Inspector};
 
 /// The stream of a copy's pieces.
 pub(super) type Chunks = ReceiverStream<Result<pb::BackupResponse, Status>>;
@@ -22,7 +22,7 @@ pub(in crate::grpc) enum BackupError {
     #[error("another backup is running; wait until it is done")]
     Running,
     #[error("the journal could not be copied: {0}")]
-    Copy(#[from] CopyError),
+    Copy(#[from] InspectError),
     #[error("the copy at {path} failed: {why}; see that its directory exists, is writable and has room")]
     File { path: String, why: String },
     #[error("the copy failed inside the gateway; its log says why")]

@@ -1,17 +1,34 @@
 //! `AdminService`.
 
 mod backup;
+mod bots;
+mod clock;
+mod dead_letters;
+mod get_update;
+mod group_message;
+mod groups;
+mod outstanding;
+mod paging;
+mod purge;
+mod refused;
+mod replay;
+mod seek;
+mod selections;
+mod standings;
+mod stored;
+mod treatment;
+mod updates;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use tokio::sync::Semaphore;
-use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status};
 
 use super::bots::Bots;
 use super::proto::server as pb;
 pub(super) use backup::BackupError;
+pub(super) use refused::{NotFound, Refused};
 
 /// The service.
 #[derive(Debug)]
@@ -31,140 +48,140 @@ impl Admin {
 #[tonic::async_trait]
 impl pb::admin_service_server::AdminService for Admin {
     type BackupStream = backup::Chunks;
-    type ReplayDeadLettersStream = ReceiverStream<Result<pb::ReplayDeadLettersResponse, Status>>;
-    type ReplayUpdatesStream = ReceiverStream<Result<pb::ReplayUpdatesResponse, Status>>;
+    type ReplayDeadLettersStream = replay::Words<pb::ReplayDeadLettersResponse>;
+    type ReplayUpdatesStream = replay::Words<pb::ReplayUpdatesResponse>;
 
     async fn list_bots(
         &self,
-        _request: Request<pb::ListBotsRequest>,
+        request: Request<pb::ListBotsRequest>,
     ) -> Result<Response<pb::ListBotsResponse>, Status> {
-        Err(Status::unimplemented("not in this build"))
+        bots::list(&self.bots, request.into_inner()).await.map(Response::new)
     }
 
     async fn get_bot(
         &self,
-        _request: Request<pb::GetBotRequest>,
+        request: Request<pb::GetBotRequest>,
     ) -> Result<Response<pb::GetBotResponse>, Status> {
-        Err(Status::unimplemented("not in this build"))
+        bots::get(&self.bots, request.get_ref()).await.map(Response::new)
     }
 
     async fn list_groups(
         &self,
-        _request: Request<pb::ListGroupsRequest>,
+        request: Request<pb::ListGroupsRequest>,
     ) -> Result<Response<pb::ListGroupsResponse>, Status> {
-        Err(Status::unimplemented("not in this build"))
+        groups::list(&self.bots, request.into_inner()).await.map(Response::new)
     }
 
     async fn get_group(
         &self,
-        _request: Request<pb::GetGroupRequest>,
+        request: Request<pb::GetGroupRequest>,
     ) -> Result<Response<pb::GetGroupResponse>, Status> {
-        Err(Status::unimplemented("not in this build"))
+        groups::get(&self.bots, request.get_ref()).await.map(Response::new)
     }
 
     async fn create_group(
         &self,
-        _request: Request<pb::CreateGroupRequest>,
+        request: Request<pb::CreateGroupRequest>,
     ) -> Result<Response<pb::CreateGroupResponse>, Status> {
-        Err(Status::unimplemented("not in this build"))
+        groups::create(&self.bots, request.into_inner()).await.map(Response::new)
     }
 
     async fn update_group(
         &self,
-        _request: Request<pb::UpdateGroupRequest>,
+        request: Request<pb::UpdateGroupRequest>,
     ) -> Result<Response<pb::UpdateGroupResponse>, Status> {
-        Err(Status::unimplemented("not in this build"))
+        groups::update(&self.bots, request.into_inner()).await.map(Response::new)
     }
 
     async fn delete_group(
         &self,
-        _request: Request<pb::DeleteGroupRequest>,
+        request: Request<pb::DeleteGroupRequest>,
     ) -> Result<Response<pb::DeleteGroupResponse>, Status> {
-        Err(Status::unimplemented("not in this build"))
+        groups::delete(&self.bots, request.get_ref()).await.map(Response::new)
     }
 
     async fn pause_group(
         &self,
-        _request: Request<pb::PauseGroupRequest>,
+        request: Request<pb::PauseGroupRequest>,
     ) -> Result<Response<pb::PauseGroupResponse>, Status> {
-        Err(Status::unimplemented("not in this build"))
+        groups::pause(&self.bots, request.get_ref()).await.map(Response::new)
     }
 
     async fn resume_group(
         &self,
-        _request: Request<pb::ResumeGroupRequest>,
+        request: Request<pb::ResumeGroupRequest>,
     ) -> Result<Response<pb::ResumeGroupResponse>, Status> {
-        Err(Status::unimplemented("not in this build"))
+        groups::resume(&self.bots, request.get_ref()).await.map(Response::new)
     }
 
     async fn seek_group(
         &self,
-        _request: Request<pb::SeekGroupRequest>,
+        request: Request<pb::SeekGroupRequest>,
     ) -> Result<Response<pb::SeekGroupResponse>, Status> {
-        Err(Status::unimplemented("not in this build"))
+        seek::seek(&self.bots, request.get_ref()).await.map(Response::new)
     }
 
     async fn list_dead_letters(
         &self,
-        _request: Request<pb::ListDeadLettersRequest>,
+        request: Request<pb::ListDeadLettersRequest>,
     ) -> Result<Response<pb::ListDeadLettersResponse>, Status> {
-        Err(Status::unimplemented("not in this build"))
+        dead_letters::list(&self.bots, request.into_inner()).await.map(Response::new)
     }
 
     async fn replay_dead_letters(
         &self,
-        _request: Request<pb::ReplayDeadLettersRequest>,
+        request: Request<pb::ReplayDeadLettersRequest>,
     ) -> Result<Response<Self::ReplayDeadLettersStream>, Status> {
-        Err(Status::unimplemented("not in this build"))
+        replay::dead_letters(&self.bots, request.into_inner()).await.map(Response::new)
     }
 
     async fn purge_dead_letters(
         &self,
-        _request: Request<pb::PurgeDeadLettersRequest>,
+        request: Request<pb::PurgeDeadLettersRequest>,
     ) -> Result<Response<pb::PurgeDeadLettersResponse>, Status> {
-        Err(Status::unimplemented("not in this build"))
+        dead_letters::purge(&self.bots, request.get_ref()).await.map(Response::new)
     }
 
     async fn list_updates(
         &self,
-        _request: Request<pb::ListUpdatesRequest>,
+        request: Request<pb::ListUpdatesRequest>,
     ) -> Result<Response<pb::ListUpdatesResponse>, Status> {
-        Err(Status::unimplemented("not in this build"))
+        updates::list(&self.bots, request.into_inner()).await.map(Response::new)
     }
 
     async fn get_update(
         &self,
-        _request: Request<pb::GetUpdateRequest>,
+        request: Request<pb::GetUpdateRequest>,
     ) -> Result<Response<pb::GetUpdateResponse>, Status> {
-        Err(Status::unimplemented("not in this build"))
+        get_update::get(&self.bots, request.get_ref()).await.map(Response::new)
     }
 
     async fn replay_updates(
         &self,
-        _request: Request<pb::ReplayUpdatesRequest>,
+        request: Request<pb::ReplayUpdatesRequest>,
     ) -> Result<Response<Self::ReplayUpdatesStream>, Status> {
-        Err(Status::unimplemented("not in this build"))
+        replay::updates(&self.bots, request.into_inner()).await.map(Response::new)
     }
 
     async fn purge_updates(
         &self,
-        _request: Request<pb::PurgeUpdatesRequest>,
+        request: Request<pb::PurgeUpdatesRequest>,
     ) -> Result<Response<pb::PurgeUpdatesResponse>, Status> {
-        Err(Status::unimplemented("not in this build"))
+        purge::purge(&self.bots, request.get_ref()).await.map(Response::new)
     }
 
     async fn list_outstanding(
         &self,
-        _request: Request<pb::ListOutstandingRequest>,
+        request: Request<pb::ListOutstandingRequest>,
     ) -> Result<Response<pb::ListOutstandingResponse>, Status> {
-        Err(Status::unimplemented("not in this build"))
+        outstanding::list(&self.bots, request.into_inner()).await.map(Response::new)
     }
 
     async fn list_quarantined(
         &self,
-        _request: Request<pb::ListQuarantinedRequest>,
+        request: Request<pb::ListQuarantinedRequest>,
     ) -> Result<Response<pb::ListQuarantinedResponse>, Status> {
-        Err(Status::unimplemented("not in this build"))
+        updates::list_quarantined(&self.bots, request.into_inner()).await.map(Response::new)
     }
 
     async fn backup(

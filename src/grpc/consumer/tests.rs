@@ -38,6 +38,7 @@ async fn open() -> Fixture {
         settings: ConsumerSettings::DEFAULT,
         group_settings: GroupSettings::default(),
         filter: None,
+        ordering: Ordering::Chat,
         paused: false,
         held: Vec::new(),
     };
@@ -76,6 +77,7 @@ fn deliveries(sequences: impl IntoIterator<Item = u64>) -> StreamEvent {
         first_delivered: UnixMillis(0),
         last_failure: None,
         replayed: false,
+        trace: None,
         payload: Arc::new(Payload { key: "chat:1".into(), update: vec![0; 1_000].into() }),
     };
     StreamEvent::Deliveries(sequences.into_iter().map(delivery).collect())

@@ -105,7 +105,7 @@ fn row(value: usize) -> usize {
 }
 
 fn groups(writer: &mut Writer<'_>, batch: &Batch, state: &mut CommitRow) -> Result<(), Fault> {
-    for group in &batch.groups {
+    for group in batch.groups.iter().chain(&batch.changed_groups) {
         state.last_group = state.last_group.max(group.id);
         state.last_time = state.last_time.max(group.created);
         writer.put(Table::Groups, &group_key(group.id), |out| encode_group(out, group))?;

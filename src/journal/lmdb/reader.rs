@@ -191,6 +191,14 @@ impl JournalReader for LmdbReader {
         })
     }
 
+    fn newest(&self) -> Result<Sequence, ReadError> {
+        self.read_in(|tables, txn| Ok(meta::commit_row(tables, txn)?.last_sequence))
+    }
+
+    fn usage(&self) -> Usage {
+        self.shared.usage()
+    }
+
     fn counts(&self) -> Result<Counts, ReadError> {
         self.read_in(|tables, txn| {
             let count = |(key, value)| {

@@ -25,7 +25,7 @@ async fn p1_a_page_is_confirmed_only_after_it_is_durable_and_the_first_poll_has_
     let status = running.status(|status| status.connected_since.is_some()).await;
     assert_eq!((status.mode, status.username.as_deref()), (Some(ActiveMode::Polling), Some("a_bot")));
     assert!(status.last_update.is_some());
-    let received = IntakeLabels { bot: "default".into(), mode: "polling" };
+    let received = IntakeLabels { bot: "default".into(), mode: "polling", kind: "message" };
     assert_eq!(running.metrics.received.get_or_create(&received).get(), 3);
     running.stop().await;
     assert_eq!(api.calls("getUpdates").len(), 3, "the end confirms nothing");

@@ -1,0 +1,50 @@
+//! `switchboard dead-letters purge`.
+
+use clap::Args;
+
+use super::super::failure::Failure;
+use super::super::selection::ChangeArgs;
+use super::super::session::Session;
+use super::super::words::count;
+use crate::grpc::proto::client::PurgeDeadLettersRequest;
+
+#[derive(Args, Clone, Debug)]
+pub(super) struct PurgeArgs {
+    /// The group
+    #[arg(value_name = "GROUP")]
+    group: String,
+
+    #[command(flatten)]
+    which: ChangeArgs,
+
+    /// Only count them
+    #[arg(long)]
+    dry_run: bool,
+
+    /// Do not ask
+    #[arg(long)]
+    yes: bool,
+}
+
+impl PurgeArgs {
+    pub(super) async fn run(self, session: &mut Session) -> Result<(), Failure> {
+        let request = PurgeDeadLettersRequest {
+            bot: session.bot.clone(),
+            group: self.group.clone(),
+            selection: Some(self.which.selection(session.now())?),
+            dry_run: true,
+        };
+        let letters = |purged| format!("{} of group {}", count(purged, "dead letter"), self.group);
+        if self.dry_run {
+            let would = session.client.purge_dead_letters(request).await?.into_inner();
+            return session.show(&would, |_| vec![format!("Would remove {}.", letters(would.purged))]);
+        }
+        if !self.yes {
+            let would = session.client.purge_dead_letters(request.clone()).await?.into_inner();
+            session.console.confirm(&format!("Remove {} for good?", letters(would.purged)), false)?;
+        }
+        let request = PurgeDeadLettersRequest { dry_run: false, ..request };
+        let did = session.client.purge_dead_letters(request).await?.into_inner();
+        session.show(&did, |_| vec![format!("Removed {}.", letters(did.purged))])
+    }
+}

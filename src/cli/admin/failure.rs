@@ -1,0 +1,170 @@
+//! Why a command did not do what it was asked, in words for people and as an exit code for scripts.
+
+use std::io::ErrorKind;
+
+use tonic::{Code, Status};
+use tonic_types::{ErrorDetails, StatusExt};
+
+use super::json::JsonError;
+use crate::cli::client::{self, ConnectError};
+use crate::cli::exit::Exit;
+use crate::cli::text;
+
+/// Why an admin command ended early.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum Failure {
+    #[error(transparent)]
+    Connect(#[from] ConnectError),
+    #[error("{}", explain(.0))]
+    Gateway(#[from] Status),
+    /// The command line names nothing that can be done.
+    #[error("{0}")]
+    Usage(String),
+    /// What was asked for is not there.
+    #[error("{0}")]
+    NotFound(String),
+    #[error("{question} Nobody is here to answer; give --yes to do it without asking")]
+    NobodyToAsk { question: String },
+    #[error("not confirmed; nothing was changed")]
+    NotConfirmed,
+    /// Ctrl-C, with what was done until then.
+    #[error("stopped: {0}")]
+    Interrupted(String),
+    #[error("cannot print: {0}")]
+    Print(#[from] std::io::Error),
+    #[error("cannot listen for signals: {0}")]
+    Signal(std::io::Error),
+    #[error(transparent)]
+    Json(#[from] JsonError),
+}
+
+impl Failure {
+    pub(super) fn exit(&self) -> Exit {
+        match self {
+            Self::Connect(_) | Self::Usage(_) | Self::NobodyToAsk { .. } => Exit::Config,
+            Self::Gateway(status) => Exit::answered(status.code()),
+            Self::NotFound(_) => Exit::NotFound,
+            Self::NotConfirmed => Exit::Precondition,
+            Self::Interrupted(_) => Exit::Interrupted,
+            Self::Print(error) if error.kind() == ErrorKind::BrokenPipe => Exit::Unread,
+            Self::Print(_) | Self::Signal(_) | Self::Json(_) => Exit::Failed,
+        }
+    }
+
+    /// Whether somebody should read it: that nobody reads what is printed is no news.
+    pub(super) fn is_worth_a_word(&self) -> bool {
+        self.exit() != Exit::Unread
+    }
+}
+
+/// The gateway's message, the fields it names by the flags that set them, and what to do.
+fn explain(status: &Status) -> String {
+    let details = status.get_error_details();
+    let mut lines = vec![match status.code() {
+        // What tonic itself found out about the connection is at the end of the chain.
+        Code::Unavailable if std::error::Error::source(status).is_some() => format!(
+            "the gateway is {}; is `switchboard serve` running there? --address names another place",
+            client::describe(status)
+        ),
+        Code::Unimplemented => {
+            "the gateway does not know this call: it is of another release than this command".to_owned()
+        }
+        _ if status.message().is_empty() => client::describe(status),
+        _ => text::printable(status.message()),
+    }];
+    lines.extend(violations(&details, status.message()));
+    if let Some(nearest) = nearest(&details).filter(|nearest| !status.message().contains(*nearest)) {
+        lines.push(format!("  did you mean `{}`?", text::printable(nearest)));
+    }
+    if let Some(delay) = details.retry_info().and_then(|info| info.retry_delay) {
+        lines.push(format!("  it may work in {} s", delay.as_secs_f64().ceil()));
+    }
+    lines.join("\n")
+}
+
+/// What is wrong with which field; nothing that the message says already.
+fn violations(details: &ErrorDetails, message: &str) -> Vec<String> {
+    let violations = details.bad_request().map_or(&[][..], |bad| &bad.field_violations);
+    let line = |field: &str, description: &str| {
+        let repeated = message.contains(description);
+        match (flag(field), repeated) {
+            (Some(flag), true) => Some(format!("  see {flag}")),
+            (Some(flag), false) => Some(format!("  {flag}: {}", text::printable(description))),
+            (None, true) => None,
+            (None, false) => Some(format!("  {field}: {}", text::printable(description))),
+        }
+    };
+    violations.iter().filter_map(|violation| line(&violation.field, &violation.description)).collect()
+}
+
+fn nearest(details: &ErrorDetails) -> Option<&str> {
+    details.error_info()?.metadata.get("nearest").map(String::as_str).filter(|name| !name.is_empty())
+}
+
+/// The flag that sets a field of the API, where they are not named alike.
+fn flag(field: &str) -> Option<&'static str> {
+    let name = field.rsplit('.').next().unwrap_or(field);
+    Some(match name {
+        "bot" => "--bot",
+        "start_time" => "--since",
+        "end_time" => "--until",
+        "chat_id" => "--chat",
+        "user_id" => "--user",
+        "update_id" => "--update-id",
+        "ordering_key" => "--key",
+        "sequences" => "--sequence",
+        "all" => "--all",
+        "max_rate" => "--rate",
+        "time" | "sequence" | "target" => "--to",
+        "kinds" if field.contains("filter") => "--kinds",
+        "kinds" => "--kind",
+        "chat_ids" => "--chats",
+        "chat_types" => "--chat-types",
+        "commands" => "--commands",
+        "callback_data_prefixes" => "--callback-prefixes",
+        "max_failures" => "--max-failures",
+        "min_failure_span" => "--min-failure-span",
+        "backoff_initial" => "--backoff-initial",
+        "backoff_max" => "--backoff-max",
+        "member_grace" => "--member-grace",
+        "max_lease" => "--max-lease",
+        "max_unsettled_age" => "--max-unsettled-age",
+        "max_age" => "--max-age",
+        _ => return None,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashMap;
+
+    use super::*;
+
+    #[test]
+    fn a_wrong_field_is_named_by_the_flag_that_sets_it() {
+        let details = ErrorDetails::with_bad_request_violation("selection.end_time", "is before the start");
+        let status =
+            Status::with_error_details(Code::InvalidArgument, "what is asked makes no sense", details);
+        let failure = Failure::from(status);
+        assert_eq!(failure.to_string(), "what is asked makes no sense\n  --until: is before the start");
+        assert_eq!(failure.exit(), Exit::Config);
+    }
+
+    #[test]
+    fn the_nearest_name_is_said_once() {
+        let info = HashMap::from([("nearest".to_owned(), "orders".to_owned())]);
+        let details = ErrorDetails::with_error_info("GROUP_NOT_FOUND", "switchboard", info);
+        let said =
+            |message: &str| explain(&Status::with_error_details(Code::NotFound, message, details.clone()));
+        assert_eq!(said("no group `oders`"), "no group `oders`\n  did you mean `orders`?");
+        assert_eq!(said("no group `oders`; there is `orders`"), "no group `oders`; there is `orders`");
+    }
+
+    #[test]
+    fn a_closed_pipe_ends_the_command_without_a_word() {
+        let closed = Failure::Print(ErrorKind::BrokenPipe.into());
+        assert_eq!(closed.exit(), Exit::Unread);
+        assert!(!closed.is_worth_a_word());
+        assert!(Failure::Print(ErrorKind::StorageFull.into()).is_worth_a_word());
+    }
+}

@@ -1,0 +1,68 @@
+//! What goes wrong: in words for people, as exit codes for scripts.
+
+use tonic::{Code, Status};
+use tonic_types::{ErrorDetails, StatusExt};
+
+use super::{Fake, Gateway};
+use crate::cli::exit::Exit;
+use crate::grpc::proto::client::{GetGroupRequest, GetGroupResponse};
+
+async fn answering(status: Status) -> Gateway {
+    let answer = move |_: GetGroupRequest| Err::<GetGroupResponse, _>(status.clone());
+    Fake::default().on("get_group", answer).start().await
+}
+
+#[tokio::test]
+async fn each_kind_of_refusal_has_an_exit_code_of_its_own() {
+    let exits = [
+        (Code::InvalidArgument, Exit::Config),
+        (Code::NotFound, Exit::NotFound),
+        (Code::FailedPrecondition, Exit::Precondition),
+        (Code::AlreadyExists, Exit::Precondition),
+        (Code::Unavailable, Exit::Unavailable),
+        (Code::ResourceExhausted, Exit::Unavailable),
+        (Code::Unauthenticated, Exit::Denied),
+        (Code::Internal, Exit::Failed),
+        (Code::Unimplemented, Exit::Failed),
+    ];
+    for (code, exit) in exits {
+        let gateway = answering(Status::new(code, "as it is")).await;
+        let ran = gateway.run(&["groups", "show", "orders"]).await;
+        assert_eq!(ran.exit, exit, "{ran:?}");
+        assert!(ran.notes.starts_with("switchboard groups: "), "{ran:?}");
+        assert!(code == Code::Unimplemented || ran.notes.contains("as it is"), "{ran:?}");
+        assert!(ran.out.is_empty(), "{ran:?}");
+    }
+}
+
+#[tokio::test]
+async fn the_gateways_message_is_shown_with_the_nearest_name_and_never_as_a_dump() {
+    let info = std::collections::HashMap::from([("nearest".to_owned(), "orders".to_owned())]);
+    let details = ErrorDetails::with_error_info("GROUP_NOT_FOUND", "switchboard", info);
+    let gateway =
+        answering(Status::with_error_details(Code::NotFound, "there is no group `oders`", details)).await;
+    let ran = gateway.run(&["groups", "show", "oders"]).await;
+    assert_eq!(ran.notes, "switchboard groups: there is no group `oders`\n  did you mean `orders`?\n");
+}
+
+#[tokio::test]
+async fn a_gateway_that_is_not_there_is_said_to_be_so() {
+    // A port that nobody listens on: the listener is gone again.
+    let free = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
+    let nowhere = Gateway::at(format!("http://{free}"));
+    let ran = nowhere.run(&["bots"]).await;
+    assert_eq!(ran.exit, Exit::Unavailable, "{ran:?}");
+    assert!(ran.notes.contains("not reachable: Connection refused"), "{ran:?}");
+    assert!(ran.notes.contains("--address"), "{ran:?}");
+}
+
+#[tokio::test]
+async fn a_change_of_everything_has_to_be_asked_for() {
+    let gateway = Fake::default().start().await;
+    for line in [&["replay", "orders"][..], &["dead-letters", "purge", "orders", "--yes"]] {
+        let ran = gateway.run(line).await;
+        assert_eq!(ran.exit, Exit::Config, "{ran:?}");
+        assert!(ran.notes.contains("--all"), "{ran:?}");
+    }
+    assert!(gateway.calls().is_empty());
+}
