@@ -42,7 +42,7 @@ async fn a_data_directory_in_use_of_another_bot_kind_or_version_is_refused_by_it
 
     let journal = data.path().join("data/default/data.mdb");
     make_format_3(&journal);
-    let newer = ["has format 2", "reads format 1", "data/default", "start the version that wrote it"];
+    let newer = ["has format 3", "reads format 2", "data/default", "start the version that wrote it"];
     setup().is_refused(3, &newer).await;
 
     std::fs::write(&journal, [b'x'; 10_000]).unwrap();
