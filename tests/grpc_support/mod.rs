@@ -129,6 +129,10 @@ impl JournalReader for FakeReader {
         Ok(Vec::new())
     }
 
+    fn quarantined(&self, _: u64, _: usize) -> Result<Vec<(u64, Quarantined)>, ReadError> {
+        Ok(Vec::new())
+    }
+
     fn quarantined_back(&self, _: u64, _: usize) -> Result<Vec<(u64, Quarantined)>, ReadError> {
         Ok(Vec::new())
     }
