@@ -151,7 +151,7 @@ impl Intake {
     fn new_update(&self, update: &Update<'_>, received: UnixMillis) -> NewUpdate {
         let text = update.key.to_string();
         let key = KeyHash::of(&text);
-        let user = update.user_id.map_or(key, |id| KeyHash::of_user(id));
+        let user = update.user_id.map_or(key, KeyHash::of_user);
         let topic = match (update.chat_id, update.thread_id) {
             (Some(chat), Some(thread)) => KeyHash::of(&format!("topic:{chat}:{thread}")),
             _ => key,

@@ -2,7 +2,7 @@
 
 use std::process::ExitCode;
 
-use tonic::{Code, Status};
+use tonic::Code;
 
 use crate::gateway::Failure;
 
@@ -61,17 +61,6 @@ With --json every line is one JSON object; `jq -s .` makes a list of them. It is
 as grpcurl prints it: 64-bit numbers are strings, enums are names.";
 
 impl Exit {
-    /// After a call that the gateway refused for good.
-    pub(super) fn after_refusal(status: &Status) -> Self {
-        match status.code() {
-            // What was typed or configured is wrong: an argument, a name, the access token.
-            Code::InvalidArgument | Code::NotFound | Code::Unauthenticated | Code::PermissionDenied => {
-                Self::Config
-            }
-            _ => Self::Failed,
-        }
-    }
-
     /// After output that could not be written.
     pub(super) fn after_output(error: &std::io::Error) -> Self {
         if error.kind() == std::io::ErrorKind::BrokenPipe { Self::Unread } else { Self::Failed }

@@ -51,7 +51,6 @@ enum Command {
     /// Run a local Bot API server that stands in for Telegram
     Simulate(simulate::SimulateArgs),
     Trigger(trigger::TriggerArgs),
-    #[command(after_help = EXIT_CODES)]
     Tail(tail::TailArgs),
     /// Measure this machine: throughput, latency, what the gateway takes
     Bench(bench::BenchArgs),

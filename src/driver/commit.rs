@@ -4,12 +4,13 @@ use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::consumer_stream::ConsumerStream;
 use super::core::Core;
+use super::fulfilment::Granted;
 use super::gathering::{Append, Gathering, answer};
 use super::groups::Created;
 use super::handle::{AppendError, Appended, PauseReason, Reply, SettleError, SubscribeError};
 use super::ids::IdChanges;
-use super::wishes::Granted;
 use crate::dispatch::{Change, GroupStart, Record, StreamId};
 use crate::journal::{CommitError, JournalReader, ReadError, Room, Usage};
 use crate::model::{Batch, GroupRecord, Head, Now, Opened, Sequence, StoredUpdate};
@@ -231,7 +232,7 @@ impl<R: JournalReader> Core<R> {
         self.flights.recorded(now, &flight.waiting.records);
         self.fulfil(now, flight.granted);
         if let Some(url) = batch.own_webhook {
-            self.own_webhook.send_replace((!url.is_empty()).then_some(url));
+            self.told.own_webhook.send_replace((!url.is_empty()).then_some(url));
         }
         for (appended, reply) in flight.appends {
             self.tally.appended(appended);
@@ -275,7 +276,7 @@ impl<R: JournalReader> Core<R> {
         &mut self,
         now: Now,
         subscription: super::handle::Subscription,
-        reply: Reply<Result<super::handle::ConsumerStream, SubscribeError>>,
+        reply: Reply<Result<ConsumerStream, SubscribeError>>,
     ) {
         if self.is_stopping() {
             answer(reply, Err(SubscribeError::Stopped));
@@ -308,6 +309,9 @@ impl<R: JournalReader> Core<R> {
             subscription.settings,
             &subscription.held_tokens,
         );
+        if subscription.consumer_id.is_empty() {
+            self.dispatcher.handle_unnamed(stream);
+        }
         let opened = Opened {
             group: subscription.group,
             consumer_id,

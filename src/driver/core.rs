@@ -1,6 +1,5 @@
 //! The driver without its threads: takes inputs, makes up batches, carries out commands.
 
-use std::collections::BTreeMap;
 use std::sync::{Arc, mpsc};
 
 use tokio::sync::watch;
@@ -12,7 +11,7 @@ use super::groups::Groups;
 use super::handle::{AppendError, Input, IntakeState, LeaveError, PauseReason, SettleError, SubscribeError};
 use super::history::History;
 use super::ids::IdMemory;
-use super::payload_cache::{Cached, PayloadCache};
+use super::payload_cache::PayloadCache;
 use super::settings::Settings;
 use super::streams::Streams;
 use super::sweep::Sweep;
@@ -42,6 +41,14 @@ pub(super) enum Work {
     Probe,
 }
 
+/// What everybody who has a handle can see at any time.
+#[derive(Debug)]
+pub(super) struct Told {
+    pub(super) intake: watch::Sender<IntakeState>,
+    pub(super) own_webhook: watch::Sender<Option<Box<str>>>,
+    pub(super) wanted: watch::Sender<WantedKinds>,
+}
+
 /// One bot's driver.
 #[derive(Debug)]
 pub(super) struct Core<R> {
@@ -69,11 +76,9 @@ pub(super) struct Core<R> {
     pub(super) usage: Usage,
     pub(super) not_before: Monotonic,
     pub(super) next_probe: Monotonic,
-    intake: watch::Sender<IntakeState>,
-    pub(super) own_webhook: watch::Sender<Option<Box<str>>>,
-    pub(super) wanted: watch::Sender<WantedKinds>,
+    pub(super) told: Told,
     stop_at: Option<Monotonic>,
-    commands: Vec<Command>,
+    pub(super) commands: Vec<Command>,
     /// When the gauges are next brought up to date.
     next_stock: Monotonic,
 }
@@ -85,9 +90,7 @@ impl<R: JournalReader> Core<R> {
         settings: Settings,
         tally: Tally,
         inputs: mpsc::Sender<Input>,
-        intake: watch::Sender<IntakeState>,
-        own_webhook: watch::Sender<Option<Box<str>>>,
-        wanted: watch::Sender<WantedKinds>,
+        told: Told,
     ) -> Self {
         let identity = Identity { journal: recovered.journal_id, boot: recovered.boot };
         let mut dispatcher = Dispatcher::new(identity, Jitter::new(settings.seed));
@@ -103,7 +106,7 @@ impl<R: JournalReader> Core<R> {
                 tail: recovered.last_sequence,
             });
         }
-        own_webhook.send_replace(recovered.own_webhook);
+        told.own_webhook.send_replace(recovered.own_webhook);
         let start = Start { journal: recovered.journal_id, newest: recovered.last_sequence };
         let flights = tally.flights(&start, settings.spans.clone());
         let core = Self {
@@ -129,9 +132,7 @@ impl<R: JournalReader> Core<R> {
             usage: recovered.usage,
             not_before: Monotonic(0),
             next_probe: Monotonic(0),
-            intake,
-            own_webhook,
-            wanted,
+            told,
             stop_at: None,
             commands: Vec::new(),
             next_stock: Monotonic(0),
@@ -143,7 +144,7 @@ impl<R: JournalReader> Core<R> {
     /// Takes one input in.
     pub(super) fn handle(&mut self, now: Now, input: Input) {
         match input {
-            Input::Append { updates, quarantined, reply } => match *self.intake.borrow() {
+            Input::Append { updates, quarantined, reply } => match *self.told.intake.borrow() {
                 IntakeState::Open => self.gathering.append(Append { updates, quarantined, reply }),
                 IntakeState::Paused { reason, .. } => answer(reply, Err(AppendError::Paused(reason))),
             },
@@ -325,7 +326,7 @@ impl<R: JournalReader> Core<R> {
         self.forget_stream(stream);
     }
 
-    fn forget_stream(&mut self, stream: StreamId) {
+    pub(super) fn forget_stream(&mut self, stream: StreamId) {
         let Some(group) = self.streams.remove(stream) else { return };
         if self.groups.is_ephemeral(group) && !self.streams.any_of(group) {
             self.dispatcher.remove_group(group, StreamEnd::GroupDeleted);
@@ -340,7 +341,7 @@ impl<R: JournalReader> Core<R> {
     pub(super) fn pause(&mut self, now: Now, reason: Option<PauseReason>) {
         let stopping = self.stop_at.is_some();
         let reason = if stopping { Some(PauseReason::Stopping) } else { reason };
-        let changed = self.intake.send_if_modified(|state| match (*state, reason) {
+        let changed = self.told.intake.send_if_modified(|state| match (*state, reason) {
             (IntakeState::Open, None) => false,
             (IntakeState::Paused { reason: before, .. }, Some(reason)) if before == reason => false,
             (_, None) => {
@@ -355,52 +356,5 @@ impl<R: JournalReader> Core<R> {
         if changed {
             self.tally.paused(reason);
         }
-    }
-
-    fn carry_out(&mut self, now: Now) -> Result<(), ReadError> {
-        let mut commands = std::mem::take(&mut self.commands);
-        loop {
-            self.dispatcher.poll(now, &mut commands);
-            if commands.is_empty() {
-                break;
-            }
-            let missing = self.streams.missing(&commands, &self.cache);
-            let read = self.reader.read(&missing)?;
-            let read: BTreeMap<Sequence, Option<Cached>> = missing
-                .into_iter()
-                .zip(read.into_iter().map(|payload| payload.map(Cached::from_disk)))
-                .collect();
-            for command in commands.drain(..) {
-                match command {
-                    Command::Record(record) => self.gathering.records.push(record),
-                    Command::Deliver { stream, handouts } => {
-                        self.tally.delivered(&self.groups, &handouts);
-                        if let Some(first) = handouts.first() {
-                            self.history.delivered(first.token.group, handouts.len());
-                        }
-                        let find = |sequence| match self.cache.get(sequence) {
-                            Some(cached) => Some(cached.clone()),
-                            None => read.get(&sequence).cloned().flatten(),
-                        };
-                        let consumer = self.streams.consumer(stream);
-                        self.flights.delivered(now, &self.groups, consumer, &handouts, find);
-                        let find = |sequence| find(sequence).map(|cached| cached.payload);
-                        self.streams.deliver(stream, handouts, find, |token| self.flights.trace(token));
-                    }
-                    Command::Assign { stream, gained, lost, generation } => {
-                        self.streams.send(stream, StreamEvent::Assignment { gained, lost, generation });
-                    }
-                    Command::LeaseLost { stream, tokens } => {
-                        self.streams.send(stream, StreamEvent::LeaseLost(tokens));
-                    }
-                    Command::Close { stream, end } => {
-                        self.streams.send(stream, StreamEvent::End(end));
-                        self.forget_stream(stream);
-                    }
-                }
-            }
-        }
-        self.commands = commands;
-        Ok(())
     }
 }

@@ -2,9 +2,10 @@
 
 use crate::model::{Quarantined, SettledResult};
 
+use super::consumer_stream::ConsumerStream;
 use super::handle::{
-    AppendError, Appended, ConsumerStream, LeaveError, NewUpdate, PauseReason, Reply, SettleError,
-    SubscribeError, Subscription,
+    AppendError, Appended, LeaveError, NewUpdate, PauseReason, Reply, SettleError, SubscribeError,
+    Subscription,
 };
 use super::steering::Steer;
 use crate::dispatch::Record;

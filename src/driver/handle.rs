@@ -2,13 +2,14 @@
 
 use std::sync::{Arc, mpsc};
 
-use tokio::sync::{mpsc::UnboundedReceiver, mpsc::UnboundedSender, oneshot, watch};
+use tokio::sync::{oneshot, watch};
 
+use super::consumer_stream::ConsumerStream;
 use super::steering::Steer;
 use super::wanted::WantedKinds;
 use crate::model::{
-    ConsumerSettings, Filter, GroupName, KeyHash, Label, Opened, Payload, Quarantined, SettledResult,
-    Settlement, Start, StreamEvent, Token, UnixMillis,
+    ConsumerSettings, Filter, GroupName, KeyHash, Label, Payload, Quarantined, SettledResult, Settlement,
+    Start, Token, UnixMillis,
 };
 use crate::update::{ChatType, KindCode};
 
@@ -258,42 +259,6 @@ pub enum LeaveError {
     /// The driver has stopped.
     #[error("the gateway is stopping")]
     Stopped,
-}
-
-/// The driver's end of an open Subscribe stream. Dropping it closes the stream at the driver.
-#[derive(Debug)]
-pub struct ConsumerStream {
-    /// Names the stream to the driver.
-    pub id: u64,
-    /// What holds for it.
-    pub opened: Opened,
-    /// What it is told; ends with [`StreamEvent::End`].
-    pub events: UnboundedReceiver<StreamEvent>,
-    /// Says `Closed` when dropped.
-    pub closer: StreamCloser,
-}
-
-/// Tells the driver that a stream is gone when it is dropped.
-#[derive(Debug)]
-pub struct StreamCloser {
-    stream: u64,
-    inputs: mpsc::Sender<Input>,
-}
-
-impl Drop for StreamCloser {
-    fn drop(&mut self) {
-        // A driver that has ended has no streams to close.
-        let _ = self.inputs.send(Input::Closed { stream: self.stream });
-    }
-}
-
-impl ConsumerStream {
-    /// A stream with this id, and where its events are to be sent.
-    #[must_use]
-    pub fn new(id: u64, opened: Opened, inputs: mpsc::Sender<Input>) -> (Self, UnboundedSender<StreamEvent>) {
-        let (sender, events) = tokio::sync::mpsc::unbounded_channel();
-        (Self { id, opened, events, closer: StreamCloser { stream: id, inputs } }, sender)
-    }
 }
 
 impl BotHandle {

@@ -84,7 +84,7 @@ impl History {
     /// Rates from up to a minute ago until now.
     pub(super) fn rates(&self, now: Now, group: GroupId, lag: u64) -> GroupRates {
         let Some(group) = self.groups.get(&group) else { return GroupRates::default() };
-        let Some(from) = group.moments.iter().rev().take(RATE_SAMPLES).last() else {
+        let Some(from) = group.moments.iter().rev().take(RATE_SAMPLES).next_back() else {
             return GroupRates::default();
         };
         #[expect(clippy::cast_precision_loss, reason = "rates are shown with few digits")]

@@ -8,7 +8,7 @@ use std::time::Duration;
 use tokio::sync::{oneshot, watch};
 
 use super::clock::{Clock, stalled_ms, stopwatch};
-use super::core::{Core, Work};
+use super::core::{Core, Told, Work};
 use super::handle::{BotHandle, Input, IntakeState};
 use super::settings::Settings;
 use super::tally::Tally;
@@ -100,7 +100,8 @@ pub fn start<J: Journal>(
     let (wanted, wanted_seen) = watch::channel(WantedKinds::default());
     let handle = BotHandle::new(bot, sender.clone(), intake_seen, own_webhook_seen, wanted_seen);
     let tally = Tally::new(metrics, bot);
-    let core = Core::new(reader, recovered, settings, tally, sender.clone(), intake, own_webhook, wanted);
+    let told = Told { intake, own_webhook, wanted };
+    let core = Core::new(reader, recovered, settings, tally, sender.clone(), told);
 
     let (work, to_do) = mpsc::channel();
     let (done, results) = mpsc::channel();

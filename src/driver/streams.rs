@@ -5,7 +5,8 @@ use std::sync::{Arc, mpsc};
 
 use tokio::sync::mpsc::UnboundedSender;
 
-use super::handle::{ConsumerStream, Input};
+use super::consumer_stream::ConsumerStream;
+use super::handle::Input;
 use super::payload_cache::PayloadCache;
 use crate::dispatch::{Command, Handout, StreamId};
 use crate::model::{

@@ -101,6 +101,6 @@ impl<R: JournalReader> Core<R> {
     /// Tells Telegram's side which kinds the groups want.
     pub(super) fn announce_wanted(&self) {
         let wanted = super::wanted::WantedKinds::of(self.groups.durable_records());
-        self.wanted.send_if_modified(|before| std::mem::replace(before, wanted.clone()) != wanted);
+        self.told.wanted.send_if_modified(|before| std::mem::replace(before, wanted.clone()) != wanted);
     }
 }

@@ -1,34 +1,20 @@
-//! Operators' changes: from the wish to the batch, and from the durable batch to the answer.
+//! Operators' changes: from the wish to the batch.
 
 use std::collections::HashSet;
 
 use super::core::Core;
+use super::fulfilment::Granted;
 use super::gathering::{Gathering, answer};
 use super::groups::Planned as NewRecord;
 use super::handle::Reply;
 use super::steering::{GroupChange, NewGroup, Steer, SteerError};
-use crate::dispatch::Command;
 use crate::journal::{JournalReader, ReadError, Room};
-use crate::model::{
-    Batch, GroupId, GroupName, GroupRecord, GroupView, Head, Now, Sequence, Start, StreamEnd, StreamEvent,
-};
+use crate::model::{Batch, GroupId, GroupName, GroupRecord, GroupView, Head, Now, Sequence, Start};
 
 /// Replayed updates of one group that may be pending: they are all in memory.
 pub(super) const MAX_REPLAYS: usize = 10_000;
 /// Filters of one group whose time is kept; older ones go when everything of their time is settled.
 const MAX_FILTERS: usize = 32;
-
-/// A wish that is in the batch, and what is left to do when that is durable.
-#[derive(Debug)]
-pub(super) enum Granted {
-    Created { record: GroupRecord, reply: Reply<Result<GroupView, SteerError>> },
-    Changed { record: GroupRecord, reply: Reply<Result<GroupView, SteerError>> },
-    Sought { record: GroupRecord, cursor: Sequence, reply: Reply<Result<GroupView, SteerError>> },
-    Deleted { group: GroupId, unsettled: u64, reply: Reply<Result<u64, SteerError>> },
-    Replayed { record: GroupRecord, heads: Vec<Head>, reply: Reply<Result<u64, SteerError>> },
-    DeadLettersPurged { group: GroupId, count: usize, reply: Reply<Result<(), SteerError>> },
-    Purged { sequences: HashSet<Sequence>, heads: Vec<Head>, reply: Reply<Result<(), SteerError>> },
-}
 
 impl<R: JournalReader> Core<R> {
     /// Puts what operators wish for into the batch. Of each group one wish is granted in a batch, and the others with
@@ -269,105 +255,6 @@ impl<R: JournalReader> Core<R> {
     pub(super) fn dead_letter_count(&self, group: GroupId) -> Result<u64, ReadError> {
         let counts = self.reader.counts()?.dead_letters;
         Ok(counts.iter().find(|(id, _)| *id == group).map_or(0, |(_, count)| count.count))
-    }
-
-    /// The batch is durable: what was wished for holds from now on.
-    pub(super) fn fulfil(&mut self, now: Now, granted: Vec<Granted>) {
-        let regrouped = granted.iter().any(Granted::is_about_a_group);
-        for granted in granted {
-            match granted {
-                Granted::Created { record, reply } => {
-                    answer(reply, self.view(now, record.id));
-                }
-                Granted::Changed { record, reply } => {
-                    let id = record.id;
-                    self.groups.replace(record.clone());
-                    self.dispatcher.update_group(record);
-                    answer(reply, self.view(now, id));
-                }
-                Granted::Sought { record, cursor, reply } => {
-                    let (bot, id) = (self.tally.bot(), record.id);
-                    let before = self.dispatcher.cursor(id).unwrap_or_default();
-                    tracing::warn!(bot, group = %record.name, from = before.0, to = record.start.0, "a group was sought");
-                    self.groups.sought(record.clone(), cursor);
-                    self.dispatcher.handle_seek(now, record, cursor);
-                    answer(reply, self.view(now, id));
-                }
-                Granted::Deleted { group, unsettled, reply } => {
-                    self.delete(group, unsettled);
-                    answer(reply, Ok(unsettled));
-                }
-                Granted::Replayed { record, heads, reply } => {
-                    self.groups.replace(record.clone());
-                    let (id, generation) = (record.id, record.generation);
-                    self.dispatcher.update_group(record);
-                    if !heads.is_empty() {
-                        self.dispatcher.handle_replay(id, &heads, generation);
-                    }
-                    answer(reply, Ok(heads.len() as u64));
-                }
-                Granted::DeadLettersPurged { group, count, reply } => {
-                    let (bot, group) = (self.tally.bot(), self.groups.name(group).map(GroupName::as_str));
-                    tracing::warn!(bot, group, count, "dead letters were removed for good");
-                    answer(reply, Ok(()));
-                }
-                Granted::Purged { sequences, heads, reply } => {
-                    tracing::warn!(
-                        bot = self.tally.bot(),
-                        count = sequences.len(),
-                        "updates were removed for good"
-                    );
-                    self.tally.purged(&self.groups, &self.dispatcher, &heads);
-                    self.cache.forget(&sequences);
-                    // What was still to be recorded of them is not to be kept anywhere.
-                    self.gathering.records.retain(|record| !sequences.contains(&record.sequence));
-                    self.dispatcher.handle_purged(now, &heads);
-                    answer(reply, Ok(()));
-                }
-            }
-        }
-        if regrouped {
-            self.announce_wanted();
-        }
-    }
-
-    fn delete(&mut self, group: GroupId, unsettled: u64) {
-        let name = self.groups.name(group).map(GroupName::as_str);
-        tracing::warn!(bot = self.tally.bot(), group = name, unsettled, "a group was deleted");
-        for command in self.dispatcher.remove_group(group, StreamEnd::GroupDeleted) {
-            if let Command::Close { stream, end } = command {
-                self.streams.send(stream, StreamEvent::End(end));
-                self.streams.remove(stream);
-            }
-        }
-        self.tally.forget(&self.groups, group);
-        self.history.forget(group);
-        self.groups.deleted(group);
-    }
-
-    /// The batch was refused for want of room.
-    pub(super) fn deny(&mut self, granted: Vec<Granted>) {
-        for granted in granted {
-            match granted {
-                Granted::Created { reply, .. }
-                | Granted::Changed { reply, .. }
-                | Granted::Sought { reply, .. } => {
-                    answer(reply, Err(SteerError::NoRoom));
-                }
-                Granted::Deleted { reply, .. } | Granted::Replayed { reply, .. } => {
-                    answer(reply, Err(SteerError::NoRoom));
-                }
-                Granted::DeadLettersPurged { reply, .. } | Granted::Purged { reply, .. } => {
-                    answer(reply, Err(SteerError::NoRoom));
-                }
-            }
-        }
-    }
-}
-
-impl Granted {
-    fn is_about_a_group(&self) -> bool {
-        !matches!(self, Self::Replayed { .. } | Self::DeadLettersPurged { .. } | Self::Purged { .. })
     }
 }
 

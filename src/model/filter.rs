@@ -166,12 +166,14 @@ impl Filter {
         let any = |is: fn(KindCode) -> bool| kinds.iter().any(|kind| is(*kind));
         let has_text = !commands.is_empty() && any(KindCode::is_message)
             || !callback_data_prefixes.is_empty() && any(|kind| kind == KindCode::CALLBACK_QUERY);
-        if !(commands.is_empty() && callback_data_prefixes.is_empty()) && !has_text {
+        let asks_for_text = !commands.is_empty() || !callback_data_prefixes.is_empty();
+        if asks_for_text && !has_text {
             return Err(InvalidFilter::NeverMatches(
                 "none of its kinds has what `commands` or `callback_data_prefixes` ask for",
             ));
         }
-        if !(chat_ids.is_empty() && chat_types.is_empty()) && !any(KindCode::may_have_chat) {
+        let asks_for_chat = !chat_ids.is_empty() || !chat_types.is_empty();
+        if asks_for_chat && !any(KindCode::may_have_chat) {
             return Err(InvalidFilter::NeverMatches("updates of its kinds have no chat"));
         }
         Ok(())

@@ -10,7 +10,7 @@ use crate::steps::{Hands, call, http, write};
 use crate::{BOT, PATIENCE};
 
 #[tokio::test]
-async fn tail_gives_up_what_cannot_succeed_with_exit_code_2() {
+async fn tail_gives_up_what_cannot_succeed_and_says_by_its_exit_code_why() {
     let telegram = telegram().await;
     let data = tempfile::tempdir().unwrap();
     let setup = Setup::new(data.path(), &telegram, Mode::Polling)
@@ -23,18 +23,18 @@ async fn tail_gives_up_what_cannot_succeed_with_exit_code_2() {
     std::fs::write(&right, "let_me_very_secret_part").unwrap();
     let [wrong, right] = [&wrong, &right].map(|file| file.to_str().unwrap());
     let right = ["tail", "--address", &address, "--access-token-file", right];
-    for (args, said) in [
-        ([&right[..], &["--group", "Bad Name"]].concat(), "`group` may have only"),
-        ([&right[..], &["--bot", "nobody"]].concat(), "there is no bot `nobody`"),
-        ([&right[..], &["--forward-to", "localhost:3000"]].concat(), "give it as http://HOST:PORT/PATH"),
-        (vec!["tail", "--address", &address, "--access-token-file", wrong], "access token"),
-        (vec!["tail", "--address", &address], "access token"),
-        (vec!["tail", "--address", "ftp://127.0.0.1:1"], "plain HTTP/2 only"),
-        (vec!["tail", "--address", "http://127.0.0.1:99999"], "no port from 1 to 65535"),
-        (vec!["tail", "--address", "http://no-such-host.invalid:1"], "the host cannot be found"),
+    for (args, code, said) in [
+        ([&right[..], &["--group", "Bad Name"]].concat(), 2, "`group` may have only"),
+        ([&right[..], &["--bot", "nobody"]].concat(), 5, "there is no bot `nobody`"),
+        ([&right[..], &["--forward-to", "localhost:3000"]].concat(), 2, "give it as http://HOST:PORT/PATH"),
+        (vec!["tail", "--address", &address, "--access-token-file", wrong], 8, "access token"),
+        (vec!["tail", "--address", &address], 8, "access token"),
+        (vec!["tail", "--address", "ftp://127.0.0.1:1"], 2, "plain HTTP/2 only"),
+        (vec!["tail", "--address", "http://127.0.0.1:99999"], 2, "no port from 1 to 65535"),
+        (vec!["tail", "--address", "http://no-such-host.invalid:1"], 2, "the host cannot be found"),
     ] {
         let ended = run(&args).await;
-        assert_eq!(ended.code, Some(2), "{args:?}: {ended:?}");
+        assert_eq!(ended.code, Some(code), "{args:?}: {ended:?}");
         assert!(ended.err.contains(said), "{args:?}: {ended:?}");
     }
     gateway.stop().await;

@@ -52,7 +52,7 @@ await walk("operator", async (page, step, shot) => {
     await page.keyboard.type("hello");
     await page.keyboard.press("Enter");
     await eventually("one update has the text", async () => (await rows.count()) === 1);
-    holds(page.url().includes("contains=hello"), "a search is an address");
+    holds(page.url().includes("text=hello"), "a search is an address");
     await page.reload();
     await page.getByText("hello there").waitFor();
     await page.getByRole("button", { name: "Clear" }).click();

@@ -34,6 +34,7 @@ use crate::grpc::proto::client::subscribe_request::Start;
 /// different chats are posted at the same time. Updates that are not answered when the command ends come again to a
 /// group that was named with --group; a made-up one ends with the command, and what it had left with it.
 #[derive(Args, Clone, Debug)]
+#[command(after_help = EXIT_CODES)]
 pub struct TailArgs {
     #[command(flatten)]
     connect: ConnectArgs,
@@ -82,6 +83,19 @@ struct ForwardArgs {
         value_parser = clap::value_parser!(i32).range(1..=i64::from(MAX_CONNECTIONS)))]
     forward_connections: i32,
 }
+
+/// Those of [`Exit`] that this command can end with.
+const EXIT_CODES: &str = "\
+Exit codes:
+  0    stopped as asked, or after --count
+  1    a failure at run time
+  2    the command line is wrong, or the gateway refuses a value
+  5    there is no such bot
+  6    refused as things stand (the group is gone, or somebody has taken the place over)
+  8    the access token is missing or wrong
+  141  nobody reads the output any more
+
+A gateway that cannot be reached is waited for.";
 
 fn timeout(text: &str) -> Result<std::time::Duration, String> {
     let timeout = units::duration(text)?;
@@ -133,7 +147,7 @@ impl TailError {
     fn exit(&self) -> Exit {
         match self {
             Self::Connect(_) | Self::Target(_) => Exit::Config,
-            Self::Refused(status) => Exit::after_refusal(status),
+            Self::Refused(status) => Exit::answered(status.code()),
             Self::Random(_) | Self::Signal(_) => Exit::Failed,
             Self::Print(error) => Exit::after_output(error),
         }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use tokio::sync::{oneshot, watch};
 
 use super::rig::{group, update};
-use crate::driver::core::{Core, Work};
+use crate::driver::core::{Core, Told, Work};
 use crate::driver::tally::Tally;
 use crate::driver::{
     AppendError, Appended, ConsumerStream, Input, IntakeState, Settings, SettleError, SubscribeError,
@@ -55,7 +55,8 @@ fn start(
     let (intake, _) = watch::channel(IntakeState::Open);
     let (own_webhook, _) = watch::channel(None);
     let wanted = watch::Sender::new(WantedKinds::default());
-    let core = Core::new(reader, recovered, settings, tally, sender, intake, own_webhook, wanted);
+    let told = Told { intake, own_webhook, wanted };
+    let core = Core::new(reader, recovered, settings, tally, sender, told);
     (core, inputs)
 }
 
@@ -95,7 +96,7 @@ impl Bench {
     }
 
     pub(super) fn wanted(&self) -> WantedKinds {
-        self.core.wanted.borrow().clone()
+        self.core.told.wanted.borrow().clone()
     }
 
     /// Lets so much time pass for both clocks, and all happen that is due then.

@@ -113,7 +113,7 @@ function consumers(all) {
       ago(c.connectTime),
     ],
   }));
-  return table("Consumers", [["Consumer"], ["State"], ["Shards"], ["Outstanding", "n"], ["Bytes out", "n"], ["Lease", "n"], ["Connected", "n"]], rows,
+  return table("Consumers", [["Consumer"], ["State", "state"], ["Shards", "wide"], ["Outstanding", "n"], ["Bytes out", "n"], ["Lease", "n"], ["Connected", "n"]], rows,
     "Nobody is subscribed: updates wait until a handler comes.");
 }
 

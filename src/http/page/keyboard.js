@@ -28,7 +28,7 @@ export function keyboard(view, page) {
       2: () => page.go(to("updates")),
       3: () => page.go(to("dead-letters")),
       "/": () => {
-        const search = () => document.querySelector("main [name=contains]");
+        const search = () => document.querySelector("main [name=text]");
         if (search()) return search().focus();
         page.go(to("updates"));
         search()?.focus();

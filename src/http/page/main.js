@@ -12,7 +12,7 @@ import { parse, to } from "./routes.js";
 import { tokenForm } from "./token.js";
 import { update } from "./update.js";
 import { updates } from "./updates.js";
-import { duration } from "./words.js";
+import { seconds } from "./words.js";
 
 const VIEWS = { "": overview, group, updates, update, "dead-letters": deadLetters, quarantine };
 const PAGES = [["Overview", to(), ["", "group", "quarantine"]], ["Updates", to("updates"), ["updates", "update"]], ["Dead letters", to("dead-letters"), ["dead-letters"]]];
@@ -140,13 +140,13 @@ function redraw() {
 function status() {
   if (asks) return [h("span", { class: "lamp off" }), "Locked"];
   if (downSince !== null) {
-    const since = duration(Math.floor((Date.now() - downSince) / 1_000) * 1_000);
+    const since = seconds(Date.now() - downSince);
     const why = trouble?.message ?? "The gateway does not answer";
     // Screen readers say it once, not every second.
     return h("span", { class: "down" }, h("span", { class: "lamp bad" }), why, h("span", { "aria-hidden": "true" }, ` (for ${since})`), ". Trying again.");
   }
   if (heard === null) return [h("span", { class: "lamp off" }), "Connecting"];
-  return [h("span", { class: "lamp good" }), view.isPaused?.() ? "Feed paused" : "Live", h("button", { type: "button", class: "plain", title: "Keyboard shortcuts", "aria-label": "Keyboard shortcuts", onclick: dialog.help }, "?")];
+  return [h("span", { class: "lamp good" }), h("span", null, view.isPaused?.() ? "Feed paused" : "Live"), h("button", { type: "button", class: "plain", title: "Keyboard shortcuts", "aria-label": "Keyboard shortcuts", onclick: dialog.help }, "?")];
 }
 
 addEventListener("hashchange", show);

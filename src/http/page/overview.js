@@ -85,7 +85,7 @@ function botCard(bot) {
 }
 
 function groupTable(groups, samples, several) {
-  const columns = [["Group"], ["Gets", "wide"], ["Lag", "n"], ["10 min", "sparks"], ["Oldest", "n"], ["Out", "n"], ["In/s", "n"], ["Done/s", "n"], ["Failed/s", "n"], ["Dead", "n"], ["State", "all"]];
+  const columns = [["Group"], ["Gets", "wide"], ["Lag", "n"], ["10 min", "sparks"], ["Oldest", "n"], ["Out", "n"], ["In/s", "n"], ["Done/s", "n"], ["Failed/s", "n"], ["Dead", "n"], ["State", "all states"]];
   const rows = groups.map((group) => {
     const status = group.status ?? {};
     const rates = status.rates ?? {};
@@ -96,7 +96,7 @@ function groupTable(groups, samples, several) {
         h("a", { href: to("group", group.bot, group.name), "data-row": true }, several && h("span", { class: "quiet" }, `${group.bot} / `), group.name),
         filter(group),
         lag(status),
-        spark(samples.get(id(group))?.points ?? [], now()),
+        spark([...(samples.get(id(group))?.points ?? []), [now(), int(status.lag)]], now()),
         age(status.oldestUnsettledTime),
         count(status.outstanding),
         rate(rates.arrivals),

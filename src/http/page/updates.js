@@ -18,7 +18,8 @@ const MOST_GIST_BYTES = 65_536;
 /** Updates that come in together may be stored in another order than they were received in. */
 const OVERLAP_MS = 10_000;
 
-const FIELDS = ["chat", "user", "kind", "update", "key", "contains"];
+// A form's own `contains` must not be hidden by a field of that name.
+const FIELDS = ["chat", "user", "kind", "update", "key", "text"];
 export const KINDS = [
   "message", "edited_message", "channel_post", "edited_channel_post", "business_connection", "business_message",
   "edited_business_message", "deleted_business_messages", "message_reaction", "message_reaction_count", "inline_query",
@@ -50,7 +51,7 @@ export function updates(page, { query }) {
     ...(wanted.kind && { kinds: [wanted.kind] }),
   });
 
-  const request = (more) => ({ bot: wanted.bot, pageSize: PAGE, selection: selection(), contains: wanted.contains, ...more });
+  const request = (more) => ({ bot: wanted.bot, pageSize: PAGE, selection: selection(), contains: wanted.text, ...more });
 
   async function load() {
     if (!bots.length) {
@@ -175,7 +176,7 @@ export function updates(page, { query }) {
       h("div", { class: "buttons" }, h("button", { type: "button", "aria-pressed": paused ? "true" : "false", onclick: toggle }, paused ? "Resume feed" : "Pause feed"))),
     h("form", { class: "search", role: "search", "aria-label": "Search updates", onsubmit: submit },
       bots.length > 1 && select("bot", "Bot", wanted.bot, bots.map((bot) => [bot.name, bot.name]), (bot) => search({ ...wanted, bot })),
-      field("contains", "Text contained", { type: "search" }),
+      field("text", "Text contained", { type: "search" }),
       field("chat", "Chat id", id),
       field("user", "User id", id),
       select("kind", "Kind", wanted.kind, [["", "any"], ...KINDS.map((kind) => [kind, kind])], (kind) => search({ ...wanted, kind })),

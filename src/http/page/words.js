@@ -43,6 +43,9 @@ export function duration(ms) {
   return parts.slice(first, first + 2).filter(([number]) => number > 0).map(([n, unit]) => `${n} ${unit}`).join(" ");
 }
 
+/** The same in whole seconds: what moves on by itself should not flicker. */
+export const seconds = (ms) => (ms < 1_000 ? "0 s" : duration(Math.floor(ms / 1_000) * 1_000));
+
 /** The API's `300s`. */
 export const span = (text) => (text ? duration(parseFloat(text) * 1_000) : "—");
 
@@ -67,10 +70,13 @@ export function clock(time) {
   return today ? CLOCK.format(ms) : `${DAY.format(ms)} ${CLOCK.format(ms)}`;
 }
 
+/** Only the largest unit. */
+const largest = (text) => text.split(" ").slice(0, 2).join(" ");
+
 export function relative(ms) {
   const away = now() - ms;
   if (Math.abs(away) < 1_000) return "just now";
-  const text = duration(Math.floor(Math.abs(away) / 1_000) * 1_000).split(" ").slice(0, 2).join(" ");
+  const text = largest(seconds(Math.abs(away)));
   return away > 0 ? `${text} ago` : `in ${text}`;
 }
 
@@ -85,8 +91,7 @@ export function ago(time, absent = "—") {
 export function age(time, absent = "—") {
   const ms = millis(time);
   if (!isTime(ms)) return absent;
-  const text = duration(Math.floor(Math.max(0, now() - ms) / 1_000) * 1_000).split(" ").slice(0, 2).join(" ");
-  return h("time", { datetime: time, title: exactly(ms) }, text === "0 ms" ? "0 s" : text);
+  return h("time", { datetime: time, title: exactly(ms) }, largest(seconds(Math.max(0, now() - ms))));
 }
 
 const or = (values) => values.slice(0, 6).join(", ") + (values.length > 6 ? ` and ${values.length - 6} more` : "");
