@@ -37,6 +37,21 @@ pub(crate) fn clipped(text: &str, most: usize) -> String {
     text.chars().take(most.saturating_sub(1)).chain(['…']).collect()
 }
 
+/// The text's words in lines of at most so many characters; a longer word has a line of its own.
+pub(crate) fn wrapped(text: &str, most: usize) -> Vec<String> {
+    let mut lines: Vec<String> = Vec::new();
+    for word in text.split_whitespace() {
+        match lines.last_mut() {
+            Some(line) if line.chars().count() + 1 + word.chars().count() <= most => {
+                line.push(' ');
+                line.push_str(word);
+            }
+            _ => lines.push(word.to_owned()),
+        }
+    }
+    lines
+}
+
 /// Marks that turn the reading direction of everything after them.
 fn is_direction(character: char) -> bool {
     matches!(character, '\u{202A}'..='\u{202E}' | '\u{2066}'..='\u{2069}')
@@ -49,6 +64,13 @@ mod tests {
     #[test]
     fn what_steers_a_terminal_is_replaced() {
         assert_eq!(printable("a\u{1b}[2J\n\u{202e}b\u{9b}"), "a\u{FFFD}[2J \u{FFFD}b\u{FFFD}");
+    }
+
+    #[test]
+    fn words_are_wrapped_where_the_line_ends() {
+        assert_eq!(wrapped("it failed  once;\nmend it", 9), ["it failed", "once;", "mend it"]);
+        assert_eq!(wrapped("incomprehensible it is", 5), ["incomprehensible", "it is"]);
+        assert!(wrapped(" ", 5).is_empty());
     }
 
     #[test]

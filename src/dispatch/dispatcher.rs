@@ -62,7 +62,7 @@ impl Dispatcher {
     }
 
     /// A group was changed: its filter for new updates, its settings, whether it is paused. Its updates that are
-    /// loaded or out stay; a new filter holds from a sequence on that is yet to come.
+    /// loaded or out stay. A new filter holds from a sequence on that is above all that were appended.
     pub fn update_group(&mut self, record: GroupRecord) {
         let Some(group) = self.groups.get_mut(&record.id) else { return };
         assert!(
@@ -132,6 +132,14 @@ impl Dispatcher {
             .copied()
             .collect();
         state.subscribe(now, stream, consumer_id, settings, &ours)
+    }
+
+    /// The consumer of a stream that was just opened gave no name, and goes by one that was made up: once its stream is
+    /// gone and nothing of it is out, it is not waited for.
+    pub fn handle_unnamed(&mut self, stream: StreamId) {
+        if let Some(group) = self.group_of(stream) {
+            group.unnamed(stream);
+        }
     }
 
     /// A stream will end: nothing new is delivered on it, and it is closed when nothing is out any more.

@@ -4,20 +4,17 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::sync::Arc;
 
 use super::assignment::{Claim, Owners, assign};
-use super::command::{Change, Command, Ended, Record, StreamId};
+use super::command::{Command, StreamId};
 use super::failures::Jitter;
 use super::hash::NumberMap;
 use super::keys::{Key, Keys, Queued};
 use super::lag::Lag;
 use super::members::{Member, MemberId, Presence};
-use super::outstanding::{Held, Outstanding, Phase, Timer, Undo};
+use super::outstanding::{Held, Outstanding, Phase, Timer};
 use super::progress::{Open, Settled};
 use super::replay::Replays;
 use super::window::Backlog;
-use crate::model::{
-    AttemptOutcome, AttemptRecord, DeadLetter, Event, GroupRecord, Head, KeyHash, Now, SHARDS, Sequence,
-    SettledAs, Shard, Token,
-};
+use crate::model::{AttemptRecord, GroupRecord, Head, KeyHash, Now, SHARDS, Sequence, Shard, Token};
 
 /// What tokens are made of and checked against.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -69,7 +66,7 @@ pub struct GroupStats {
 }
 
 /// One group. Its methods are spread over `window`, `pump`, `settle`, `streams`, `expiry`,
-/// `trail`, `status`, `seek`, `replay`, `purge` and `standing`, each with one part of its life.
+/// `recording`, `status`, `seek`, `replay`, `purge` and `standing`, each with one part of its life.
 #[derive(Debug)]
 pub(super) struct Group {
     pub(super) identity: Identity,
@@ -231,70 +228,6 @@ impl Group {
         }
     }
 
-    pub(super) fn emit_record(&mut self, sequence: Sequence, change: Change, event: Option<Box<Event>>) {
-        self.commands.push_back(Command::Record(Record {
-            group: self.record.id,
-            base_generation: self.record.base_generation,
-            sequence,
-            change,
-            event,
-        }));
-    }
-
-    /// Accepts that the group will be done with a held update, as soon as that is durable. `outcome` and `reason` are
-    /// those of its newest delivery.
-    pub(super) fn begin_settling(
-        &mut self,
-        now: Now,
-        sequence: Sequence,
-        how: SettledAs,
-        (outcome, reason): (AttemptOutcome, &str),
-        undo: Undo,
-    ) {
-        let Some(held) = self.outstanding.held.get_mut(&sequence) else { return };
-        let dead = match how {
-            SettledAs::Rejected | SettledAs::DeadLettered => {
-                Some(Box::new(DeadLetter { time: now.unix, settled: how, attempts: held.record().clone() }))
-            }
-            SettledAs::Acked | SettledAs::Expired | SettledAs::Purged => None,
-        };
-        self.outstanding.enter(sequence, Phase::Settling { how, undo });
-        let event = self.ended_event(now, sequence, outcome, reason, Some(how));
-        self.emit_record(sequence, Change::Settled { how, dead }, Some(event));
-    }
-
-    /// Ends a held update's delivery; it backs off once that is durable. The held record must be up to date.
-    pub(super) fn begin_ending(
-        &mut self,
-        now: Now,
-        sequence: Sequence,
-        how: Ended,
-        reason: &str,
-        wait_ms: u64,
-        undo: Undo,
-    ) {
-        let event = self.ended_event(now, sequence, how.into(), reason, None);
-        self.record_ending(now, sequence, how, Some(event), wait_ms, undo);
-    }
-
-    /// As [`begin_ending`](Self::begin_ending), with what is told of it, if it was not told before.
-    pub(super) fn record_ending(
-        &mut self,
-        now: Now,
-        sequence: Sequence,
-        how: Ended,
-        event: Option<Box<Event>>,
-        wait_ms: u64,
-        undo: Undo,
-    ) {
-        let Some(held) = self.outstanding.held.get_mut(&sequence) else { return };
-        let state = held.record();
-        state.not_before = now.unix.plus(wait_ms);
-        let state = Box::new(state.clone());
-        self.outstanding.enter(sequence, Phase::Ending { until: now.mono.plus(wait_ms), undo });
-        self.emit_record(sequence, Change::Ended { how, state }, event);
-    }
-
     /// Takes the update off its member's credit.
     pub(super) fn discharge(&mut self, now: Now, sequence: Sequence) {
         let Some(held) = self.outstanding.held.get_mut(&sequence) else { return };
@@ -387,20 +320,6 @@ impl Group {
         }
         for (stream, tokens) in expired {
             self.commands.push_back(Command::LeaseLost { stream, tokens });
-        }
-    }
-
-    pub(super) fn stats(&self) -> GroupStats {
-        GroupStats {
-            consumers: self.members.values().filter(|member| member.stream().is_some()).count(),
-            members: self.members.len(),
-            outstanding: self.outstanding.leased,
-            backing_off: self.outstanding.backing_off,
-            cursor: self.reached(),
-            replaying: self.replays.len(),
-            lag: self.lag.count() + self.replays.len() as u64,
-            lag_exact: self.lag.is_exact(),
-            oldest: self.oldest().filter(|_| !self.lag.is_exact() || self.lag.count() > 0),
         }
     }
 }

@@ -19,6 +19,8 @@ pub(super) struct Member {
     pub(super) consumer_id: Arc<str>,
     pub(super) settings: ConsumerSettings,
     pub(super) presence: Presence,
+    /// Whether its name was made up for its stream: nobody comes back under it.
+    pub(super) unnamed: bool,
     /// When its newest stream was opened.
     pub(super) connected: UnixMillis,
     /// Those of its shards that may have something ready, in turn.
@@ -72,6 +74,7 @@ impl Member {
             consumer_id,
             settings,
             presence: Presence::Open(stream),
+            unnamed: false,
             connected,
             ready: VecDeque::new(),
             charged: 0,

@@ -31,13 +31,13 @@ mod outstanding;
 mod progress;
 mod pump;
 mod purge;
+mod recording;
 mod replay;
 mod seek;
 mod settle;
 mod standing;
 mod status;
 mod streams;
-mod trail;
 mod window;
 
 #[cfg(test)]

@@ -5,7 +5,7 @@ use super::group::Group;
 use crate::model::{Head, Now};
 
 impl Dispatcher {
-    /// Updates have been purged, durably: every group is done with them, whatever it was about to do.
+    /// Stored updates have been purged, durably: every group is done with them, whatever it was about to do.
     pub fn handle_purged(&mut self, now: Now, heads: &[Head]) {
         for (&id, group) in &mut self.groups {
             self.touched.insert(id);

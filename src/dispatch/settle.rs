@@ -35,11 +35,12 @@ impl Group {
         if token.generation < generation {
             return Located::Gone(SettledResult::Superseded);
         }
-        let is_done = self.settled.contains(sequence) && !self.replays.contains(sequence);
-        if is_done || self.expiring.contains_key(&sequence) {
+        // With a newer generation it is of a replay that is over.
+        let is_done = token.generation > generation || self.settled.contains(sequence);
+        if is_done && !self.replays.contains(sequence) || self.expiring.contains_key(&sequence) {
             return Located::Gone(SettledResult::AlreadySettled);
         }
-        if token.generation != generation {
+        if token.generation > generation {
             return Located::Gone(SettledResult::Superseded);
         }
         if sequence > self.backlog.tail || token.boot > self.identity.boot {
@@ -84,7 +85,8 @@ impl Group {
             self.keys.close_if_gone(token.key);
             return false;
         }
-        let read = key.queue.pop_front_if(|front| front.sequence == token.sequence);
+        let is_read = key.queue.front().is_some_and(|front| front.sequence == token.sequence);
+        let read = if is_read { key.queue.pop_front() } else { None };
         if read.is_none() {
             // Its size will be known when it is read.
             self.open.insert(token.sequence);

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::dispatcher::Dispatcher;
-use super::group::Group;
+use super::group::{Group, GroupStats};
 use super::members::{Member, MemberId, Presence};
 use super::outstanding::{Held, Phase};
 use crate::model::{
@@ -25,6 +25,20 @@ impl Dispatcher {
 }
 
 impl Group {
+    pub(super) fn stats(&self) -> GroupStats {
+        GroupStats {
+            consumers: self.members.values().filter(|member| member.stream().is_some()).count(),
+            members: self.members.len(),
+            outstanding: self.outstanding.leased,
+            backing_off: self.outstanding.backing_off,
+            cursor: self.reached(),
+            replaying: self.replays.len(),
+            lag: self.lag.count() + self.replays.len() as u64,
+            lag_exact: self.lag.is_exact(),
+            oldest: self.oldest().filter(|_| !self.lag.is_exact() || self.lag.count() > 0),
+        }
+    }
+
     fn status(&self, now: Now) -> GroupStatus {
         let stats = self.stats();
         GroupStatus {

@@ -53,6 +53,7 @@ impl Group {
             self.outstanding.end_grace(until, id);
         }
         member.presence = Presence::Open(stream);
+        member.unnamed = false;
         member.connected = now.unix;
         member.settings = settings;
         member.note_settlement();
@@ -163,7 +164,18 @@ impl Group {
         }
     }
 
+    /// The consumer of this stream goes by a name that was made up for it.
+    pub(super) fn unnamed(&mut self, stream: StreamId) {
+        if let Some(member) = self.members.values_mut().find(|member| member.stream() == Some(stream)) {
+            member.unnamed = true;
+        }
+    }
+
     fn start_grace(&mut self, now: Now, id: MemberId) {
+        if self.members.get(&id).is_some_and(|member| member.unnamed && member.charged == 0) {
+            self.remove_member(id);
+            return;
+        }
         let until = now.mono.plus(self.record.settings.member_grace_ms);
         if let Some(member) = self.members.get_mut(&id) {
             member.presence = Presence::Lost { until };
@@ -200,6 +212,10 @@ impl Group {
                 if let Some(stream) = stream {
                     self.commands.push_back(Command::Close { stream, end: StreamEnd::Left });
                 }
+                self.remove_member(id);
+            }
+            Presence::Lost { until } if member.unnamed => {
+                self.outstanding.end_grace(until, id);
                 self.remove_member(id);
             }
             Presence::Open(_) | Presence::Lost { .. } => {}

@@ -309,6 +309,9 @@ impl<R: JournalReader> Core<R> {
             subscription.settings,
             &subscription.held_tokens,
         );
+        if subscription.consumer_id.is_empty() {
+            self.dispatcher.handle_unnamed(stream);
+        }
         let opened = Opened {
             group: subscription.group,
             consumer_id,

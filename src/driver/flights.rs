@@ -1,6 +1,6 @@
 //! Updates on their way from their first delivery to their settlement: how long each part of it takes, and its spans.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 
 use prometheus_client::metrics::histogram::Histogram;
@@ -9,7 +9,7 @@ use super::groups::Groups;
 use super::payload_cache::Cached;
 use super::spans::{End, Spans, Traced};
 use crate::dispatch::{Change, Handout, Record};
-use crate::model::{GroupId, Head, Now, Sequence, SettledAs, Token, TraceContext, UnixMillis};
+use crate::model::{GroupId, GroupName, Head, Now, Sequence, SettledAs, Token, TraceContext, UnixMillis};
 use crate::observe::metrics::{BotLabels, GroupLabels, Metrics};
 use crate::observe::spans::Recorder;
 use crate::wire::read_envelope;
@@ -18,9 +18,6 @@ use crate::wire::read_envelope;
 /// neither measured nor traced.
 const MAX_FOLLOWED: usize = 1 << 16;
 
-/// The generation of a group that was never sought.
-const FIRST_GENERATION: u32 = 1;
-
 /// All that have been delivered in this boot and are not settled.
 #[derive(Debug)]
 pub(super) struct Flights {
@@ -28,8 +25,8 @@ pub(super) struct Flights {
     bot: Arc<str>,
     durable_latency: Histogram,
     groups: BTreeMap<GroupId, Group>,
-    /// The newest durable update.
-    newest: Sequence,
+    /// The newest update at the start.
+    newest_at_start: Sequence,
     spans: Option<Spans>,
 }
 
@@ -48,9 +45,7 @@ struct Group {
     delivery_latency: Histogram,
     handling_latency: Histogram,
     settled_latency: Histogram,
-    /// The generation of its deliveries, replays apart: raised by a seek.
-    generation: u32,
-    /// What came up to here may have been delivered before the last seek: its times mean nothing.
+    /// What came up to here may have been delivered before a seek of an earlier boot: its times mean nothing.
     sought: Sequence,
     flights: HashMap<Sequence, Flight>,
 }
@@ -69,7 +64,7 @@ impl Flights {
         let durable_latency =
             metrics.durable_latency.get_or_create_owned(&BotLabels { bot: Arc::clone(&bot) });
         let spans = recorder.map(|recorder| Spans::new(recorder, Arc::clone(&bot), start.journal));
-        Self { metrics, bot, durable_latency, groups: BTreeMap::new(), newest: start.newest, spans }
+        Self { metrics, bot, durable_latency, groups: BTreeMap::new(), newest_at_start: start.newest, spans }
     }
 
     /// A delivery's place in its update's trace, if there is tracing.
@@ -81,7 +76,6 @@ impl Flights {
     pub(super) fn durable(&mut self, now: Now, heads: &[Head]) {
         for head in heads {
             self.durable_latency.observe(seconds(head.received, now.unix));
-            self.newest = head.sequence;
         }
         if let Some(spans) = &mut self.spans {
             for head in heads {
@@ -101,15 +95,13 @@ impl Flights {
         find: impl Fn(Sequence) -> Option<Cached>,
     ) {
         let Some(first) = handouts.first() else { return };
-        let Some(group) = follow(&mut self.groups, &self.metrics, &self.bot, groups, first.token.group)
-        else {
-            return;
-        };
+        let Some(record) = groups.record(first.token.group) else { return };
+        let group = self.groups.entry(record.id).or_insert_with(|| {
+            let sought = if record.base_generation > 1 { self.newest_at_start } else { Sequence(0) };
+            Group::new(&self.metrics, &self.bot, &record.name, sought)
+        });
         for handout in handouts {
             let token = &handout.token;
-            if !handout.replayed && token.generation != group.generation {
-                group.begin(now, token.generation, self.newest, self.spans.as_mut());
-            }
             let Some(Cached { payload, durable }) = find(token.sequence) else { continue };
             let Some(envelope) = read_envelope(&payload.update) else { continue };
             let is_first_time = !handout.replayed && token.sequence > group.sought;
@@ -153,6 +145,33 @@ impl Flights {
         }
     }
 
+    /// A group was sought: nothing that was out counts any longer.
+    pub(super) fn sought(&mut self, now: Now, id: GroupId) {
+        let Some(group) = self.groups.get_mut(&id) else { return };
+        if let Some(spans) = &mut self.spans {
+            group.end_all(now, spans, End::SOUGHT);
+            spans.flush();
+        }
+        group.flights.clear();
+    }
+
+    /// Updates were removed for good.
+    pub(super) fn purged(&mut self, now: Now, sequences: &HashSet<Sequence>) {
+        for group in self.groups.values_mut() {
+            for sequence in sequences {
+                let flight = group.flights.remove(sequence);
+                if let (Some(mut traced), Some(spans)) =
+                    (flight.and_then(|flight| flight.traced), &mut self.spans)
+                {
+                    spans.ended(now, &group.labels.group, *sequence, &mut traced, End::PURGED);
+                }
+            }
+        }
+        if let Some(spans) = &mut self.spans {
+            spans.flush();
+        }
+    }
+
     /// A group is gone, and its series with it.
     pub(super) fn forget(&mut self, id: GroupId) {
         let Some(Group { labels, .. }) = self.groups.remove(&id) else { return };
@@ -171,38 +190,17 @@ impl Flights {
     }
 }
 
-/// The group, followed from now on if it was not.
-fn follow<'a>(
-    followed: &'a mut BTreeMap<GroupId, Group>,
-    metrics: &Metrics,
-    bot: &Arc<str>,
-    groups: &Groups,
-    id: GroupId,
-) -> Option<&'a mut Group> {
-    let name = groups.name(id)?;
-    Some(followed.entry(id).or_insert_with(|| {
+impl Group {
+    fn new(metrics: &Metrics, bot: &Arc<str>, name: &GroupName, sought: Sequence) -> Self {
         let labels = GroupLabels { bot: Arc::clone(bot), group: name.as_str().into() };
-        Group {
+        Self {
             delivery_latency: metrics.delivery_latency.get_or_create_owned(&labels),
             handling_latency: metrics.handling_latency.get_or_create_owned(&labels),
             settled_latency: metrics.settled_latency.get_or_create_owned(&labels),
             labels,
-            generation: FIRST_GENERATION,
-            sought: Sequence(0),
+            sought,
             flights: HashMap::new(),
         }
-    }))
-}
-
-impl Group {
-    /// A seek has taken effect, now or in an earlier boot: nothing from before it is out any more.
-    fn begin(&mut self, now: Now, generation: u32, newest: Sequence, spans: Option<&mut Spans>) {
-        if let Some(spans) = spans {
-            self.end_all(now, spans, End::SOUGHT);
-        }
-        self.flights.clear();
-        self.generation = generation;
-        self.sought = newest;
     }
 
     /// The group is done with an update.

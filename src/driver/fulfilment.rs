@@ -43,6 +43,7 @@ impl<R: JournalReader> Core<R> {
                     tracing::warn!(bot, group = %record.name, from = before.0, to = record.start.0, "a group was sought");
                     self.groups.sought(record.clone(), cursor);
                     self.dispatcher.handle_seek(now, record, cursor);
+                    self.flights.sought(now, id);
                     answer(reply, self.view(now, id));
                 }
                 Granted::Deleted { group, unsettled, reply } => {
@@ -74,6 +75,7 @@ impl<R: JournalReader> Core<R> {
                     // What was still to be recorded of them is not to be kept anywhere.
                     self.gathering.records.retain(|record| !sequences.contains(&record.sequence));
                     self.dispatcher.handle_purged(now, &heads);
+                    self.flights.purged(now, &sequences);
                     answer(reply, Ok(()));
                 }
             }
@@ -93,6 +95,7 @@ impl<R: JournalReader> Core<R> {
             }
         }
         self.tally.forget(&self.groups, group);
+        self.flights.forget(group);
         self.history.forget(group);
         self.groups.deleted(group);
     }

@@ -136,6 +136,9 @@ impl End {
     /// The group was sought: the delivery counts no longer.
     pub(super) const SOUGHT: Self = Self { outcome: "revoked", settled: None };
 
+    /// The update was removed for good.
+    pub(super) const PURGED: Self = Self { outcome: "revoked", settled: Some("purged") };
+
     pub(super) fn of(change: &Change) -> Self {
         match change {
             Change::Ended { how, .. } => Self { outcome: ended_label(*how), settled: None },

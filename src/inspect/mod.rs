@@ -2,9 +2,11 @@
 
 mod connection;
 mod dead_letters;
+mod explanation;
 mod reader;
 mod scan;
 mod selection;
+mod timeline;
 
 use std::fmt;
 use std::path::Path;
@@ -15,9 +17,11 @@ use crate::model::{Event, GroupId, Head, Payload, Quarantined, Sequence, UnixMil
 
 pub use connection::{Configured, Connection, ConnectionMode, Webhook};
 pub use dead_letters::DeadLetterPage;
+pub use explanation::Question;
 use reader::AnyReader;
 pub use scan::{Direction, UpdatePage, UpdateQuery};
 pub use selection::Selection;
+pub use timeline::{Attempt, Timeline, UpdateState, timeline};
 
 /// Looks into one bot's journal, and at its connection. Cheap to clone; every call sees the newest commit. Those that
 /// read the journal block.

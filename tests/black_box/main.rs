@@ -20,6 +20,7 @@ mod forward;
 mod gateway;
 mod kills;
 mod moods;
+mod operator;
 mod places;
 mod poison;
 mod program;

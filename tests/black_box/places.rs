@@ -41,8 +41,8 @@ async fn a_data_directory_in_use_of_another_bot_kind_or_version_is_refused_by_it
     other.is_refused(3, &["belongs to the bot with id 42", "id 43", "another data directory"]).await;
 
     let journal = data.path().join("data/default/data.mdb");
-    make_format_2(&journal);
-    let newer = ["has format 2", "reads format 1", "data/default", "start the version that wrote it"];
+    make_format_3(&journal);
+    let newer = ["has format 3", "reads format 2", "data/default", "start the version that wrote it"];
     setup().is_refused(3, &newer).await;
 
     std::fs::write(&journal, [b'x'; 10_000]).unwrap();
@@ -54,14 +54,14 @@ async fn a_data_directory_in_use_of_another_bot_kind_or_version_is_refused_by_it
 }
 
 /// Writes a newer format's number into a journal's data file, with the checksum that such a row would have.
-fn make_format_2(data_file: &Path) {
+fn make_format_3(data_file: &Path) {
     const TABLE: u64 = 0x9e37_79b9_7f4a_7c15;
     let row = |format: u32| {
         let value = format.to_be_bytes();
         let sum = xxh3_64_with_seed(b"format", xxh3_64(&value) ^ TABLE);
         [b"format".as_slice(), &value, &sum.to_be_bytes()].concat()
     };
-    let (old, new) = (row(1), row(2));
+    let (old, new) = (row(2), row(3));
     let mut file = std::fs::read(data_file).unwrap();
     let found = file.windows(old.len()).enumerate().filter(|(_, bytes)| *bytes == old);
     let places: Vec<usize> = found.map(|(place, _)| place).collect();

@@ -65,6 +65,8 @@ impl Console {
 
     /// Says something beside the result.
     pub(super) fn note(&mut self, text: &str) {
+        // What was printed before comes first. If nobody reads it, the next flush says so.
+        let _ = self.out.flush();
         // Nobody can be told that nobody can be told.
         let _ = writeln!(self.notes, "{text}");
     }
@@ -92,7 +94,7 @@ impl Console {
 /// A bar on the terminal; nothing where there is none.
 pub(super) fn progress_bar(what: &'static str) -> ProgressBar {
     // The template is a constant: it is right, or the bar looks plain.
-    let style = ProgressStyle::with_template("{msg} {wide_bar} {pos}/{len}  {per_sec}  {eta} left")
+    let style = ProgressStyle::with_template("{msg} {wide_bar} {pos}/{len}  {eta} left")
         .unwrap_or_else(|_| ProgressStyle::default_bar());
     ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr()).with_style(style).with_message(what)
 }

@@ -131,8 +131,6 @@ async fn run_on(command: AdminCommand, console: Console) -> Exit {
         Ok(()) => Exit::Done,
         Err(failure) => {
             if failure.is_worth_a_word() {
-                // What was printed before it went wrong comes first.
-                let _ = session.console.flush();
                 let words = failure.to_string();
                 // Somebody may have given a token in place of a name, which the gateway then repeats.
                 session.console.note(&format!("switchboard {name}: {}", redact::tokens(&words)));

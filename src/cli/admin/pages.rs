@@ -45,12 +45,13 @@ pub(super) async fn collect<T>(
 }
 
 impl Session {
-    /// Says that there is nothing, or that there is more.
+    /// Says that there is nothing, or, to scripts, too, that there is more.
     pub(super) fn remark_on<T>(&mut self, listed: &Listed<T>, what: &str) {
         if listed.items.is_empty() {
             self.remark(&format!("No {what}."));
         } else if listed.more {
-            self.remark(&format!("There are more {what}; --limit {} shows more.", listed.items.len() * 10));
+            self.console
+                .note(&format!("There are more {what}; --limit {} shows more.", listed.items.len() * 10));
         }
     }
 }

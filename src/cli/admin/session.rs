@@ -9,7 +9,7 @@ use super::json::{self, ApiMessage};
 use super::table::{Column, Table};
 use super::times::{TimeStyle, Times};
 use crate::cli::client::{AdminClient, ConnectArgs};
-use crate::cli::clock;
+use crate::cli::{clock, text};
 
 /// Which gateway and bot, and how to show what it says.
 #[derive(Args, Clone, Debug)]
@@ -79,8 +79,13 @@ impl Session {
             self.console.print([json::line(message)?])
         } else {
             let lines = lines(self);
-            self.console.print(lines)
+            self.print(&lines)
         }
+    }
+
+    /// Prints lines for people. Whatever is in them, it cannot steer the terminal.
+    pub(super) fn print(&mut self, lines: &[String]) -> Result<(), Failure> {
+        self.console.print(lines.iter().map(|line| text::printable(line)))
     }
 
     /// Prints messages as JSON if that was asked for, else as rows of a table.

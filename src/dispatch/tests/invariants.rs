@@ -18,12 +18,10 @@ pub(super) fn check(world: &World) {
         check_members(group);
         check_outstanding(group);
         let progress = &world.groups[id];
-        let pending = progress.replays.keys().copied().filter(|at| progress.replay_of(*at).is_some());
+        let pending = progress.replays.keys().copied();
+        let pending = pending.filter(|at| progress.replay_of(world.head(*at)).is_some());
         assert!(group.replays.sequences().eq(pending), "{:?}", progress.replays);
-        let unsettled = world
-            .retained()
-            .map(|head| head.sequence)
-            .find(|at| *at >= progress.record.start && !progress.settled.contains_key(at));
+        let unsettled = world.retained().find(|head| progress.concerns(head)).map(|head| head.sequence);
         let cursor = world.dispatcher.cursor(*id).unwrap();
         assert!(unsettled.is_none_or(|at| cursor < at), "the cursor {cursor:?} passes {unsettled:?}");
         assert!(cursor >= progress.cursor);
@@ -32,35 +30,36 @@ pub(super) fn check(world: &World) {
 
 /// Every unsettled update is in the window exactly once, or lies at a reading position or beyond.
 fn check_backlog(group: &Group, world: &World) {
-    for head in world.heads.iter().filter(|head| head.sequence < group.record.start || is_purged(world, head))
-    {
+    let key_of = |head| group.record.ordering.key_of(head);
+    for head in world.heads.iter().filter(|head| !group.concerns(head) || is_purged(world, head)) {
         let waits = group
             .keys
-            .get(head.key)
+            .get(key_of(head))
             .is_some_and(|key| key.queue.iter().any(|queued| queued.sequence == head.sequence));
         assert!(!waits, "{head:?} is none of its business");
     }
     for head in world.retained() {
         let at = head.sequence;
-        let key = group.keys.get(head.key);
+        let hash = key_of(head);
+        let key = group.keys.get(hash);
         let queued = key.map_or(0, |key| key.queue.iter().filter(|queued| queued.sequence == at).count());
         let held = usize::from(group.outstanding.held.contains_key(&at));
-        let replayed = group.replays.places_of(head.key, at);
+        let replayed = group.replays.places_of(hash, at);
         if group.replays.contains(at) {
             assert_eq!((queued, replayed + held), (0, 1), "{at:?} is replayed, and not in one place");
             continue;
         }
         assert_eq!(replayed, 0);
-        if at < group.record.start || group.settled.contains(at) {
-            assert_eq!(queued + held, 0, "{at:?} is settled and still in the window");
+        if !group.concerns(head) {
+            assert_eq!(queued + held, 0, "{at:?} is none of its business and still in the window");
             continue;
         }
-        let behind = group.keys.shard(head.key.shard()).behind.is_some_and(|behind| behind <= at);
+        let behind = group.keys.shard(hash.shard()).behind.is_some_and(|behind| behind <= at);
         let more = key.and_then(|key| key.more_from).is_some_and(|more| more <= at);
         assert!(queued + held <= 1, "{at:?} is in the window twice");
         assert!(queued + held == 1 || behind || more, "{at:?} is lost");
         if held == 1 {
-            assert_eq!(group.outstanding.held[&at].key, head.key);
+            assert_eq!(group.outstanding.held[&at].key, hash);
         }
     }
     let open: Vec<_> = group

@@ -59,11 +59,12 @@ impl Judge {
         if token.journal != super::world::JOURNAL {
             return "unknown";
         }
-        let generation = group.generation_of(token.sequence);
+        let head = world.head(token.sequence);
+        let generation = group.generation_of(head);
         if token.generation < generation {
             return "superseded";
         }
-        if group.settled.contains_key(&token.sequence) && group.replay_of(token.sequence).is_none() {
+        if group.settled.contains_key(&token.sequence) && group.replay_of(head).is_none() {
             return "already settled";
         }
         if token.generation != generation {
@@ -285,7 +286,8 @@ impl Judge {
     /// Commands came out of the dispatcher.
     pub(super) fn commands(&mut self, world: &World, commands: &[Command]) {
         for head in &world.heads[self.seen..] {
-            self.by_key.entry(head.key).or_default().insert(head.sequence);
+            let key = world.groups[&GROUP].record.ordering.key_of(head);
+            self.by_key.entry(key).or_default().insert(head.sequence);
         }
         self.seen = world.heads.len();
         for command in commands {
@@ -336,10 +338,10 @@ impl Judge {
         let group = &world.groups[&GROUP];
         let of_key = || self.by_key[&key].iter().copied().filter(|at| !world.purged.contains(at));
         let holds = |at: &Sequence| self.newest.contains_key(at) || group.attempts.contains_key(at);
-        let is_pending = |at: &Sequence| *at >= group.record.start && !group.settled.contains_key(at);
+        let is_pending = |at: &Sequence| group.concerns(world.head(*at));
         of_key()
             .find(holds)
-            .or_else(|| of_key().find(|at| group.replay_of(*at).is_some()))
+            .or_else(|| of_key().find(|at| group.replay_of(world.head(*at)).is_some()))
             .or_else(|| of_key().find(is_pending))
     }
 
@@ -350,8 +352,10 @@ impl Judge {
         assert!(stream.takes_new, "{id:?} gets something new: {handout:?}");
         assert_eq!((token.boot, token.key), (world.boot, handout.key));
         assert_eq!(Some(at), self.next_of(world, handout.key), "{handout:?}");
-        assert_eq!(token.generation, group.generation_of(at));
-        assert_eq!(handout.replayed, group.replay_of(at).is_some() || at <= group.sought_to, "{handout:?}");
+        let head = world.head(at);
+        assert!(group.record.paused.is_none(), "{handout:?} though the group is paused");
+        assert_eq!(token.generation, group.generation_of(head));
+        assert_eq!(handout.replayed, group.replay_of(head).is_some() || at <= group.sought_to, "{handout:?}");
         assert!(!self.expiring.contains(&at), "{handout:?} was given up");
         let recorded = group.attempts.get(&at).map_or(0, |state| state.attempt);
         match self.newest.get(&at) {
@@ -369,7 +373,7 @@ impl Judge {
             .values()
             .filter(|newest| newest.consumer == stream.consumer && matches!(newest.state, State::Out { .. }));
         let (count, bytes) = out.fold((0, 0), |(count, bytes), newest| (count + 1, bytes + newest.size));
-        let size = u64::from(world.heads[at.0 as usize - 1].size);
+        let size = u64::from(head.size);
         assert!(count < stream.settings.max_outstanding, "beyond its credit: {handout:?}");
         assert!(count == 0 || bytes + size <= stream.settings.max_outstanding_bytes, "{handout:?}");
         assert_eq!(handout.failures, group.attempts.get(&at).map_or(0, |state| state.failures));

@@ -2,9 +2,13 @@
 
 use super::script::Script;
 use super::steering::Steer;
-use super::world::{GROUP, World, key};
+use super::world::{GROUP, World, key, record};
 use crate::dispatch::{Command, Handout};
-use crate::model::{ConsumerSettings, GroupId, GroupSettings, KeyHash, Sequence, Settlement};
+use crate::model::{
+    ConsumerSettings, Filter, FilterParts, GroupId, GroupRecord, GroupSettings, KeyHash, Sequence,
+    SettledResult, Settlement, UpdateStanding,
+};
+use crate::update::KindCode;
 
 /// Carries out the lines and returns all that came out.
 fn all(lines: &[&str]) -> String {
@@ -127,6 +131,39 @@ fn a_purge_reaches_every_group_and_a_seek_or_a_replay_only_its_own() {
     let again = handouts(&world.turn());
     assert_eq!(again.iter().map(|handout| handout.token.sequence).collect::<Vec<_>>(), [Sequence(1)]);
     assert_eq!(world.dispatcher.cursor(GROUP), Some(Sequence(3)));
+}
+
+#[test]
+fn a_replay_brings_what_the_filter_does_not_match_once_and_takes_no_part_in_the_lag() {
+    let callbacks = FilterParts { kinds: vec![KindCode::CALLBACK_QUERY], ..FilterParts::default() };
+    let filters = vec![(Sequence(1), Some(Filter::new(callbacks).unwrap()))];
+    let mut world =
+        World::of(GroupRecord { filters, ..record(GROUP, Sequence(1), GroupSettings::default()) });
+    world.vary = |head| {
+        head.kind = if head.sequence == Sequence(1) { KindCode::CALLBACK_QUERY } else { KindCode::UNKNOWN };
+    };
+    world.append(["a", "a", "a"].map(|name| (key(name), 100)));
+    world.subscribe("c1", ConsumerSettings::DEFAULT, &[]);
+    let first = handouts(&world.turn());
+    assert_eq!(first.len(), 1);
+    let standing = |world: &World, at| {
+        world.dispatcher.standing(world.now, GROUP, world.head(Sequence(at))).unwrap().standing
+    };
+    assert_eq!(standing(&world, 2), UpdateStanding::NotMatched);
+    world.steer(Steer::Replay(GROUP, vec![Sequence(1), Sequence(2)]));
+    assert_eq!(handouts(&world.turn()), []);
+    assert_eq!(standing(&world, 2), UpdateStanding::Pending { behind: Some(Sequence(1)) });
+    assert_eq!(world.dispatcher.stats(GROUP).unwrap().lag, 2);
+    world.settle(&first[0].token, &Settlement::Ack);
+    let again = handouts(&world.turn());
+    assert_eq!(again.iter().map(|handout| handout.token.sequence).collect::<Vec<_>>(), [Sequence(2)]);
+    for expected in [SettledResult::Applied { deadline: None }, SettledResult::AlreadySettled] {
+        assert_eq!(world.settle(&again[0].token, &Settlement::Ack), expected);
+        assert_eq!(handouts(&world.turn()), []);
+    }
+    let stats = world.dispatcher.stats(GROUP).unwrap();
+    assert_eq!((stats.lag, stats.lag_exact, stats.replaying, stats.cursor), (0, true, 0, Sequence(3)));
+    assert_eq!(standing(&world, 2), UpdateStanding::NotMatched);
 }
 
 #[test]

@@ -1,9 +1,9 @@
-//! Seeks, replays and purges in the world around a dispatcher: gathered, made durable with a commit, then told to it.
+//! Seeks, replays, purges and changed groups in the world around a dispatcher: gathered, made durable with a commit, then told to it.
 
 use std::collections::BTreeSet;
 
 use super::world::{Progress, World};
-use crate::model::{GroupId, Head, Sequence, SettledAs};
+use crate::model::{Filter, GroupId, Head, Sequence, SettledAs};
 
 /// What an operator does.
 #[derive(Clone, Debug)]
@@ -14,19 +14,25 @@ pub(super) enum Steer {
     Replay(GroupId, Vec<Sequence>),
     /// Of these nothing is left.
     Purge(Vec<Sequence>),
+    /// A group gets a filter for what is yet to come, and is paused or goes on.
+    Change { group: GroupId, filter: Option<Filter>, paused: bool },
 }
 
 impl Progress {
+    /// Whether an update is the group's business and not settled, replays apart.
+    pub(super) fn concerns(&self, head: &Head) -> bool {
+        self.record.matches(head) && !self.settled.contains_key(&head.sequence)
+    }
+
     /// The replays that the group knows of. One that was made durable together with a seek back over its update is the
     /// update's first life again.
-    pub(super) fn replay_of(&self, sequence: Sequence) -> Option<u32> {
-        let is_done = sequence < self.record.start || self.settled.contains_key(&sequence);
-        self.replays.get(&sequence).copied().filter(|_| is_done)
+    pub(super) fn replay_of(&self, head: &Head) -> Option<u32> {
+        self.replays.get(&head.sequence).copied().filter(|_| !self.concerns(head))
     }
 
     /// The generation that tokens of an update carry now.
-    pub(super) fn generation_of(&self, sequence: Sequence) -> u32 {
-        self.replay_of(sequence).unwrap_or(self.record.base_generation)
+    pub(super) fn generation_of(&self, head: &Head) -> u32 {
+        self.replay_of(head).unwrap_or(self.record.base_generation)
     }
 }
 
@@ -35,6 +41,11 @@ impl World {
     pub(super) fn heads_at(&self, sequences: &[Sequence]) -> Vec<Head> {
         let is_wanted = |head: &&Head| sequences.contains(&head.sequence);
         self.retained().filter(is_wanted).copied().collect()
+    }
+
+    /// The update with this number.
+    pub(super) fn head(&self, sequence: Sequence) -> &Head {
+        &self.heads[sequence.0 as usize - 1]
     }
 
     /// All that is not purged.
@@ -61,6 +72,10 @@ impl World {
             group.record.generation += 1;
             group.record.base_generation = group.record.generation;
             group.record.start = cursor.next();
+            group.record.filters.drain(..group.record.filters.len().saturating_sub(1));
+            if let Some((from, _)) = group.record.filters.first_mut() {
+                *from = Sequence(1);
+            }
             group.cursor = *cursor;
             group.settled.clear();
             group.attempts.clear();
@@ -71,7 +86,15 @@ impl World {
     }
 
     /// It applies replays and purges after the settlements.
-    pub(super) fn apply_replays_and_purges(&mut self, steers: &[Steer]) {
+    pub(super) fn apply_changes_replays_and_purges(&mut self, steers: &[Steer]) {
+        let next = self.tail().next();
+        for steer in steers {
+            let Steer::Change { group, filter, paused } = steer else { continue };
+            let Some(group) = self.groups.get_mut(group) else { continue };
+            group.record.filters.push((next, filter.clone()));
+            group.record.paused = paused.then_some(self.now.unix);
+            self.dispatcher.update_group(group.record.clone());
+        }
         for steer in steers {
             if let Steer::Replay(id, sequences) = steer
                 && !sequences.is_empty()

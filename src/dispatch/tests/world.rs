@@ -58,12 +58,19 @@ pub(super) struct World {
     pub(super) checks: bool,
     /// Chunks of heads read in one turn at most: the driver, too, leaves a long scan for the next turn.
     pub(super) reads_per_turn: usize,
+    /// What makes new updates differ in more than their key.
+    pub(super) vary: fn(&mut Head),
     last_stream: u64,
 }
 
 impl World {
     /// One group with these settings, from the first update on.
     pub(super) fn new(settings: GroupSettings) -> Self {
+        Self::of(record(GROUP, Sequence(1), settings))
+    }
+
+    /// One group.
+    pub(super) fn of(record: GroupRecord) -> Self {
         let mut world = Self {
             dispatcher: dispatcher(1),
             now: Now { mono: Monotonic(0), unix: UnixMillis(EPOCH) },
@@ -77,16 +84,19 @@ impl World {
             commits_at_once: true,
             checks: true,
             reads_per_turn: 10_000,
+            vary: |_| (),
             last_stream: 0,
         };
-        world.add_group(GROUP, Sequence(1), settings);
+        world.add(record);
         world
     }
 
     pub(super) fn add_group(&mut self, id: GroupId, start: Sequence, settings: GroupSettings) {
-        let name = GroupName::parse(&format!("group-{}", id.0)).unwrap();
-        let record = GroupRecord::new(id, name, start, settings, self.now.unix);
-        let cursor = Sequence(start.0 - 1);
+        self.add(record(id, start, settings));
+    }
+
+    fn add(&mut self, record: GroupRecord) {
+        let (id, cursor) = (record.id, Sequence(record.start.0 - 1));
         let progress = Progress {
             record,
             cursor,
@@ -129,7 +139,7 @@ impl World {
         let from = self.heads.len();
         for (key, size) in updates {
             let sequence = self.tail().next();
-            self.heads.push(Head {
+            let mut head = Head {
                 sequence,
                 update_id: 0,
                 key,
@@ -142,7 +152,9 @@ impl World {
                 size,
                 received: self.now.unix,
                 committed: self.now.unix,
-            });
+            };
+            (self.vary)(&mut head);
+            self.heads.push(head);
         }
         self.dispatcher.handle_appended(&self.heads[from..]);
     }
@@ -260,7 +272,7 @@ impl World {
             }
         }
         self.dispatcher.handle_durable(self.now, &commit.records);
-        self.apply_replays_and_purges(&commit.steers);
+        self.apply_changes_replays_and_purges(&commit.steers);
     }
 
     /// The journal refuses the commit in flight and all that has been gathered since. Returns the records.
@@ -316,6 +328,12 @@ impl World {
             self.start_group(id);
         }
     }
+}
+
+/// A group that gets everything, by chat.
+pub(super) fn record(id: GroupId, start: Sequence, settings: GroupSettings) -> GroupRecord {
+    let name = GroupName::parse(&format!("group-{}", id.0)).unwrap();
+    GroupRecord::new(id, name, start, settings, UnixMillis(EPOCH))
 }
 
 fn dispatcher(boot: u32) -> Dispatcher {

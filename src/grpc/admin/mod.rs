@@ -4,6 +4,7 @@ mod backup;
 mod bots;
 mod clock;
 mod dead_letters;
+mod get_update;
 mod group_message;
 mod groups;
 mod outstanding;
@@ -150,9 +151,9 @@ impl pb::admin_service_server::AdminService for Admin {
 
     async fn get_update(
         &self,
-        _request: Request<pb::GetUpdateRequest>,
+        request: Request<pb::GetUpdateRequest>,
     ) -> Result<Response<pb::GetUpdateResponse>, Status> {
-        Err(Status::unimplemented("not in this build"))
+        get_update::get(&self.bots, request.get_ref()).await.map(Response::new)
     }
 
     async fn replay_updates(

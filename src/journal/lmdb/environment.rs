@@ -21,6 +21,7 @@ const READERS_FILE_BYTES: u64 = 64 << 10;
 const META_PAGES: u64 = 2;
 
 /// What is in a directory.
+#[expect(clippy::large_enum_variant, reason = "there is one for each open, and it is taken apart at once")]
 pub(super) enum Found {
     /// No tables yet.
     Nothing(Env<WithoutTls>),

@@ -101,6 +101,18 @@ impl Recorder {
         Self { queue, bound: bound(sample_ratio) }
     }
 
+    /// One whose spans stay where they are until they are taken.
+    #[cfg(test)]
+    pub(crate) fn without_exporter() -> Self {
+        Self::new(Arc::new(Queue::new(super::metrics::Metrics::new())), 1.0)
+    }
+
+    /// What has been recorded.
+    #[cfg(test)]
+    pub(crate) fn taken(&self) -> Vec<Span> {
+        self.queue.take()
+    }
+
     /// Whether the spans of this trace are sent. As the SDKs of OpenTelemetry decide by a trace's id, so that a part of a
     /// system that samples by the same ratio has the same traces.
     #[must_use]

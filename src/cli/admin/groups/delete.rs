@@ -34,7 +34,11 @@ impl DeleteArgs {
         let deleted = session.client.delete_group(request).await?.into_inner();
         let name = self.name;
         session.show(&deleted, |_| {
-            vec![format!("Deleted group {name} with {}.", count(deleted.unsettled, "unsettled update"))]
+            let with = match deleted.unsettled {
+                0 => String::new(),
+                unsettled => format!(" with {}", count(unsettled, "unsettled update")),
+            };
+            vec![format!("Deleted group {name}{with}.")]
         })
     }
 }

@@ -149,5 +149,5 @@ async fn a_replay_ends_with_how_many_it_was() {
 
     let ran = gateway.run(&["replay", "orders", "--all"]).await;
     assert_eq!(ran.exit, Exit::Unavailable);
-    assert!(ran.notes.starts_with("5 of 9 updates replayed to group orders\n"), "{ran:?}");
+    assert!(ran.notes.starts_with("at least 5 of 9 updates replayed to group orders\n"), "{ran:?}");
 }

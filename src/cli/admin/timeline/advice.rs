@@ -1,7 +1,9 @@
 //! What became of an update in a group, in a few words, and what to do next.
 
+use super::super::session::Session;
 use super::super::times::{Times, elapsed, millis_between};
 use super::super::words;
+use crate::cli::text;
 use crate::grpc::proto::client::{GroupTimeline, StoredUpdate, UpdateState};
 
 /// How much of an operator's attention a state needs.
@@ -79,8 +81,15 @@ pub(super) fn state(times: &Times, stored: &StoredUpdate, timeline: &GroupTimeli
     if more.is_empty() { state.to_owned() } else { format!("{state}, {more}") }
 }
 
+/// Why it is at that, in lines that fit the terminal.
+pub(super) fn explained(session: &Session, timeline: &GroupTimeline) -> Vec<String> {
+    let room = session.console.columns().map_or(usize::MAX, |columns| columns.saturating_sub(MARGIN.len()));
+    let lines = text::wrapped(&explanation(timeline), room);
+    lines.into_iter().map(|line| format!("{MARGIN}{line}")).collect()
+}
+
 /// The gateway's own words on why it is not settled; without any, what the state means.
-pub(super) fn explanation(timeline: &GroupTimeline) -> String {
+fn explanation(timeline: &GroupTimeline) -> String {
     if !timeline.explanation.is_empty() {
         return timeline.explanation.clone();
     }
@@ -127,6 +136,9 @@ pub(super) fn next_command(sequence: i64, timeline: &GroupTimeline) -> Option<St
 pub(super) fn received(stored: &StoredUpdate) -> Option<&prost_types::Timestamp> {
     stored.update.as_ref()?.received_time.as_ref()
 }
+
+/// Of what is said about a group.
+pub(super) const MARGIN: &str = "    ";
 
 #[cfg(test)]
 mod tests {

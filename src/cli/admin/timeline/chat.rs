@@ -9,7 +9,7 @@ use super::super::session::Session;
 use super::super::table::Column;
 use super::super::updates;
 use super::super::{json, words};
-use super::advice::{Standing, explanation, next_command, received, state};
+use super::advice::{Standing, explained, next_command, received, state};
 use super::get;
 use crate::cli::text;
 use crate::grpc::proto::client::get_update_request::Id;
@@ -44,7 +44,7 @@ pub(super) async fn run(session: &mut Session, chat: i64, limit: u32) -> Result<
         return Ok(());
     }
     let lines = lines(session, &found);
-    session.console.print(lines)
+    session.print(&lines)
 }
 
 /// Nothing of the chat is there: what keeps updates out, or whether they come in at all.
@@ -70,7 +70,7 @@ async fn nothing_came(session: &mut Session, chat: i64) -> Failure {
         ));
     }
     let oldest = times.show_both(journal.oldest_time.as_ref());
-    if !oldest.is_empty() {
+    if journal.first_sequence > 1 && !oldest.is_empty() {
         lines.push(format!("  what came before {oldest} is not kept any more"));
     }
     if journal.quarantined_count > 0 {
@@ -163,12 +163,8 @@ fn oldest_trouble<'a>(
 fn trouble(session: &Session, stored: &StoredUpdate, timeline: &GroupTimeline) -> Vec<String> {
     let state = state(&session.times(), stored, timeline);
     let mark = Standing::of(timeline.state()).mark();
-    let group = text::printable(&timeline.group);
-    let mut lines = vec![format!("{mark} {group}: sequence {} is {state}", stored.sequence)];
-    let explanation = text::printable(&explanation(timeline));
-    if !explanation.is_empty() {
-        lines.push(format!("    {explanation}"));
-    }
+    let mut lines = vec![format!("{mark} {}: sequence {} is {state}", timeline.group, stored.sequence)];
+    lines.extend(explained(session, timeline));
     if let Some(next) = next_command(stored.sequence, timeline) {
         lines.push(format!("    Next: {}", session.command(&next)));
     }

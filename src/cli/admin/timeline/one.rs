@@ -4,7 +4,7 @@ use super::super::session::Session;
 use super::super::table::{Column, Facts, Table};
 use super::super::times::{Times, absolute, elapsed, millis_between, time_of_day};
 use super::super::words;
-use super::advice::{Standing, explanation, next_command, received, state};
+use super::advice::{MARGIN, Standing, explained, next_command, received, state};
 use crate::cli::text;
 use crate::grpc::proto::client::{DeliveryAttempt, GetUpdateResponse, GroupTimeline, StoredUpdate};
 
@@ -53,17 +53,13 @@ fn heading(times: &Times, stored: &StoredUpdate) -> Vec<String> {
 fn group(session: &Session, stored: &StoredUpdate, timeline: &GroupTimeline) -> Vec<String> {
     let times = session.times();
     let mark = Standing::of(timeline.state()).mark();
-    let mut lines =
-        vec![format!("{mark} {}: {}", text::printable(&timeline.group), state(&times, stored, timeline))];
+    let mut lines = vec![format!("{mark} {}: {}", timeline.group, state(&times, stored, timeline))];
     if !timeline.attempts.is_empty() {
         let room = session.console.columns().map(|columns| columns.saturating_sub(MARGIN.len()));
         let rows: Vec<_> = timeline.attempts.iter().map(|attempt| row(stored, attempt)).collect();
         lines.extend(attempts_table(room).lines(&rows).into_iter().map(|line| format!("{MARGIN}{line}")));
     }
-    let explanation = text::printable(&explanation(timeline));
-    if !explanation.is_empty() {
-        lines.push(format!("{MARGIN}{explanation}"));
-    }
+    lines.extend(explained(session, timeline));
     if let Some(next) = next_command(stored.sequence, timeline) {
         lines.push(format!("{MARGIN}Next: {}", session.command(&next)));
     }
@@ -101,7 +97,6 @@ fn row(stored: &StoredUpdate, attempt: &DeliveryAttempt) -> Vec<String> {
     ]
 }
 
-const MARGIN: &str = "    ";
 /// Enough to know it again.
 const TEXT_CHARS: usize = 80;
 

@@ -6,7 +6,7 @@ use bytes::Bytes;
 use proptest::prelude::*;
 
 use super::{BOT, Directory, OPTIONS};
-use crate::journal::contract::{Place as _, acks, attempts, dead_letter, group, update, updates};
+use crate::journal::contract::{Place as _, acks, attempts, dead_letter, event, group, update, updates};
 use crate::journal::lmdb::codec;
 use crate::journal::lmdb::environment::DATA_FILE;
 use crate::journal::lmdb::tables::{Read, Table};
@@ -31,9 +31,13 @@ fn filled(place: &Directory) -> LmdbJournal {
         dead_letters: vec![(id, Sequence(4), dead_letter(SettledAs::Rejected, 9))],
         cursors: vec![(id, Sequence(1))],
         own_webhook: Some("https://example.org".into()),
+        events: vec![(id, Sequence(4), event(1, 9, Some(SettledAs::Rejected)))],
+        replays: vec![(id, Sequence(1), 2)],
         ..updates(1..=9)
     };
     journal.commit(&batch).unwrap();
+    journal.commit(&Batch { groups: vec![group(2)], ..Batch::default() }).unwrap();
+    journal.commit(&Batch { deleted_groups: vec![GroupId(2)], ..Batch::default() }).unwrap();
     journal
 }
 
@@ -63,6 +67,11 @@ fn read_all(journal: &LmdbJournal) -> Result<(), ReadError> {
     let heads = reader.heads(Sequence(0), usize::MAX)?;
     reader.read(&heads.iter().map(|head| head.sequence).collect::<Vec<_>>())?;
     reader.dead_letters(GroupId(1), Sequence(0), usize::MAX)?;
+    reader.quarantined(0, usize::MAX)?;
+    reader.counts()?;
+    for head in heads {
+        reader.events(head.sequence)?;
+    }
     Ok(())
 }
 
@@ -82,17 +91,17 @@ fn a_flipped_bit_in_any_row_is_found_and_named() {
     for table in Table::ALL {
         let keys = keys(&journal, table);
         assert!(!keys.is_empty(), "{table:?}");
-        // The table meta's format and bot, and quarantined elements, have no reader but the next open and commit.
-        let read = |key: &[u8]| key != b"format" && table != Table::Quarantine;
+        // The table meta's format has no reader but the next open.
+        let read = |key: &[u8]| key != b"format";
         for key in keys.iter().filter(|key| read(key)) {
             let row = raw(&journal, table, key);
-            for at in [0, row.len() / 2, row.len() - 9, row.len() - 1] {
+            for at in [0, row.len() / 2, row.len().saturating_sub(9), row.len() - 1] {
                 let mut flipped = row.clone();
                 flipped[at] ^= 0x10;
                 put_raw(&journal, table, key, &flipped);
                 assert!(named_damage(&journal, table), "byte {at} of {key:?} in {table:?}");
             }
-            for cut in [0, 7, 8, row.len() - 1] {
+            for cut in [0, 7, row.len() / 2, row.len() - 1] {
                 put_raw(&journal, table, key, &row[..cut]);
                 assert!(named_damage(&journal, table), "{key:?} in {table:?} cut to {cut} bytes");
             }
@@ -100,6 +109,42 @@ fn a_flipped_bit_in_any_row_is_found_and_named() {
         }
     }
     read_all(&journal).unwrap();
+}
+
+/// The start of every branch page in the file: pages of LMDB begin with their number, two bytes, and their flags.
+fn branch_pages(file: &[u8]) -> Vec<usize> {
+    const PAGE: usize = 4096;
+    let is_branch = |at: &usize| {
+        let number = u64::from_ne_bytes(file[*at..at + 8].try_into().unwrap());
+        number == (at / PAGE) as u64 && file[at + 10] == 1 && file[at + 11] == 0
+    };
+    (2 * PAGE..file.len()).step_by(PAGE).filter(is_branch).collect()
+}
+
+#[test]
+fn rows_that_vanish_with_a_damaged_inner_page_are_missed() {
+    let place = Directory::new();
+    let mut journal = place.open();
+    let ids = (0..4000).map(|hour| IdRange { hour, first: 1, last: 9 }).collect();
+    let tried = (1..=500).map(|at| (GroupId(1), Sequence(at), attempts(3, at))).collect();
+    journal.commit(&Batch { groups: vec![group(1)], ids, attempts: tried, ..Batch::default() }).unwrap();
+    drop(journal);
+    let path = place.path().join(DATA_FILE);
+    let whole = fs::read(&path).unwrap();
+    let pages = branch_pages(&whole);
+    assert!(pages.len() >= 2, "{pages:?}");
+    for page in pages {
+        // The page forgets its last child.
+        let mut damaged = whole.clone();
+        let lower = u16::from_ne_bytes(damaged[page + 12..page + 14].try_into().unwrap());
+        damaged[page + 12..page + 14].copy_from_slice(&(lower - 2).to_ne_bytes());
+        fs::write(&path, damaged).unwrap();
+        let error = place.open().reader().recover().unwrap_err();
+        assert!(matches!(error, ReadError::Damaged { .. }), "{error}");
+        assert!(error.to_string().contains("rows in the place of"), "{error}");
+    }
+    fs::write(&path, whole).unwrap();
+    assert_eq!(place.open().reader().recover().unwrap().ids.len(), 4000);
 }
 
 #[test]
@@ -204,6 +249,10 @@ proptest! {
         let _ = codec::decode_dead_letter(Sequence(1), &value);
         let _ = codec::decode_quarantined(&value);
         let _ = codec::decode_words(&value);
+        let _ = codec::decode_event(&key, &value);
+        let _ = codec::decode_event(&[1; 29], &value);
+        let _ = codec::decode_dead_letter_count(&value);
+        let _ = codec::decode_format_1_dead_letter(&value);
     }
 
     #[test]

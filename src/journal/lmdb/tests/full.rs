@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use super::{BOT, Directory, OPTIONS};
-use crate::journal::contract::{acks, new_group, update};
+use crate::journal::contract::{acks, event, new_group, update};
 use crate::journal::lmdb::{LmdbJournal, OpenError, Options, open};
 use crate::journal::{CommitError, Journal as _, JournalReader as _, Room, Usage};
 use crate::model::{Batch, GroupId, Sequence, SettledAs};
@@ -108,6 +108,54 @@ fn at_its_limit_the_room_says_so() {
     journal.commit(&Batch { dead_letters: vec![letter], ..acks(1, [1]) }).unwrap();
     assert_eq!(settle_and_trim(&mut journal, 1, next).room, Room::Open);
     journal.commit(&Batch { updates: vec![update(next, 1)], ..Batch::default() }).unwrap();
+}
+
+#[test]
+fn settlements_go_on_without_events_when_the_reserve_is_nearly_used_up() {
+    let options = Options { max_bytes: 4 << 20, reserve_bytes: 1 << 20 };
+    let place = Directory::new();
+    let mut journal = open(&place.path(), BOT, &options).unwrap();
+    journal.commit(&new_group(1)).unwrap();
+    let next = fill(&mut journal, 1, 1000);
+    let ended = |at: u64, attempt| (GroupId(1), Sequence(at), event(attempt, at * 1000, None));
+    let acked = |at: u64, attempt| Batch { events: vec![ended(at, attempt)], ..acks(1, [at]) };
+    journal.commit(&acked(1, 1)).unwrap();
+    assert_eq!(journal.reader().events(Sequence(1)).unwrap().len(), 1, "there is room for some");
+    for attempt in 0..30 {
+        for first in (1..next).step_by(100) {
+            let some = first..next.min(first + 100);
+            let events = some.clone().map(|at| ended(at, attempt)).collect();
+            let usage = journal.commit(&Batch { events, ..acks(1, some) }).unwrap();
+            assert!(usage.used_bytes <= options.max_bytes, "{usage:?}");
+        }
+    }
+    let last = journal.reader().events(Sequence(next - 1)).unwrap();
+    assert!(!last.is_empty() && last.len() < 30, "{}", last.len());
+    // They are written again when there is room again.
+    settle_and_trim(&mut journal, 1, next - 1);
+    journal.commit(&acked(next - 1, 77)).unwrap();
+    assert_eq!(journal.reader().events(Sequence(next - 1)).unwrap().len(), last.len() + 1);
+}
+
+#[test]
+fn a_replay_is_refused_when_there_is_no_room() {
+    let options = Options { max_bytes: 4 << 20, reserve_bytes: 1 << 20 };
+    let place = Directory::new();
+    let mut journal = open(&place.path(), BOT, &options).unwrap();
+    journal.commit(&new_group(1)).unwrap();
+    let next = fill(&mut journal, 1, 5000);
+    while journal.usage().unwrap().room == Room::Open {
+        let at = journal.reader().recover().unwrap().last_sequence.next().0;
+        journal.commit(&Batch { updates: vec![update(at, 1000)], ..Batch::default() }).unwrap();
+    }
+    let letter = (GroupId(1), Sequence(1), crate::journal::contract::dead_letter(SettledAs::Rejected, 1));
+    let trimmed = vec![Sequence(1)];
+    journal.commit(&Batch { dead_letters: vec![letter], trimmed, ..acks(1, [1]) }).unwrap();
+    let replay = Batch { replays: vec![(GroupId(1), Sequence(1), 2)], ..Batch::default() };
+    assert!(matches!(journal.commit(&replay), Err(CommitError::NoRoom { .. })));
+    settle_and_trim(&mut journal, 2, next / 2);
+    journal.commit(&replay).unwrap();
+    assert_eq!(journal.reader().read(&[Sequence(1)]).unwrap(), [Some(update(1, 5000).payload)]);
 }
 
 #[test]

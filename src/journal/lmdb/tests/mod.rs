@@ -9,6 +9,7 @@ use crate::journal::contract::{Place, contract_suite};
 
 mod damage;
 mod full;
+mod migrating;
 mod opening;
 mod restoring;
 

@@ -7,7 +7,7 @@ use std::process::Command;
 use super::{BOT, Directory, OPTIONS};
 use crate::journal::contract::{Place as _, updates};
 use crate::journal::lmdb::environment::DATA_FILE;
-use crate::journal::lmdb::open::RESTORE_DIR;
+use crate::journal::lmdb::open::{LOCK_FILE, RESTORE_DIR};
 use crate::journal::lmdb::tables::{Table, Writer};
 use crate::journal::lmdb::{LmdbJournal, OpenError, Options, open};
 use crate::journal::{Journal as _, JournalReader as _};
@@ -67,6 +67,38 @@ fn opens_the_directory_that_it_is_told() {
 }
 
 #[test]
+fn a_journal_whose_data_file_is_lost_is_not_begun_anew() {
+    let place = Directory::new();
+    place.open();
+    let data = place.path().join(DATA_FILE);
+    let whole = fs::read(&data).unwrap();
+    fs::write(&data, "").unwrap();
+    for _ in 0..2 {
+        let error = refusal(&place.path());
+        assert!(matches!(error, OpenError::Lost { .. }), "{error}");
+        let text = error.to_string();
+        assert!(text.contains(&place.path().display().to_string()), "{text}");
+        assert!(text.contains("missing or empty") && text.contains("switchboard restore"), "{text}");
+        let _ = fs::remove_file(&data);
+    }
+    fs::remove_file(place.path().join("lock.mdb")).unwrap();
+    assert!(matches!(refusal(&place.path()), OpenError::Lost { .. }));
+    assert!(!data.exists(), "nothing was begun");
+    fs::write(&data, whole).unwrap();
+    assert_eq!(place.open().reader().recover().unwrap().boot, 2);
+}
+
+#[test]
+fn a_directory_where_no_journal_was_made_yet_is_new() {
+    let place = Directory::new();
+    fs::create_dir(place.path()).unwrap();
+    fs::write(place.path().join(LOCK_FILE), "").unwrap();
+    fs::write(place.path().join(DATA_FILE), "").unwrap();
+    place.open();
+    assert!(fs::metadata(place.path().join(LOCK_FILE)).unwrap().len() > 0);
+}
+
+#[test]
 fn another_bots_journal_is_refused_and_left_alone() {
     let place = Directory::new();
     let boot = place.open().reader().recover().unwrap().boot;
@@ -80,10 +112,10 @@ fn another_bots_journal_is_refused_and_left_alone() {
 #[test]
 fn a_newer_format_is_refused() {
     let place = Directory::new();
-    put_meta(&place.open(), b"format", &2u32.to_be_bytes());
+    put_meta(&place.open(), b"format", &3u32.to_be_bytes());
     let error = refusal(&place.path());
-    assert!(matches!(error, OpenError::NewerFormat { found: 2, known: 1, .. }), "{error}");
-    assert!(error.to_string().contains("has format 2, and this version of switchboard reads format 1"));
+    assert!(matches!(error, OpenError::NewerFormat { found: 3, known: 2, .. }), "{error}");
+    assert!(error.to_string().contains("has format 3, and this version of switchboard reads format 2"));
 }
 
 #[test]

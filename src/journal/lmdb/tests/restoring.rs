@@ -153,5 +153,5 @@ fn a_backup_of_a_newer_format_is_refused() {
     put_meta(&journal, b"format", &7u32.to_be_bytes());
     journal.reader().copy_to(&file).unwrap();
     let text = refusal(&file, &place.0.path().join("restored"));
-    assert!(text.contains("it has format 7, and this version of switchboard reads format 1"), "{text}");
+    assert!(text.contains("it has format 7, and this version of switchboard reads format 2"), "{text}");
 }
