@@ -6,7 +6,7 @@ use super::steering::Steer;
 use super::world::{GROUP, World};
 use crate::dispatch::{Change, Command, Handout, Record, StreamId};
 use crate::model::{
-    ConsumerSettings, KeyHash, MIN_LEASE_MS, Monotonic, Sequence, SettledResult, Settlement, Token,
+    ConsumerSettings, KeyHash, MIN_LEASE_MS, Monotonic, Sequence, SettledAs, SettledResult, Settlement, Token,
 };
 
 /// What has become of the newest delivery of an update, in this boot.
@@ -50,6 +50,8 @@ pub(super) struct Judge {
     seen: usize,
     /// Leases that a seek or a purge has taken back, and whose streams must be told so.
     revoked: HashSet<Token>,
+    /// What was given up for its age.
+    pub(super) given_up: HashSet<Sequence>,
 }
 
 impl Judge {
@@ -221,6 +223,7 @@ impl Judge {
         self.streams.clear();
         self.expiring.clear();
         self.revoked.clear();
+        self.given_up.clear();
     }
 
     /// A commit has become durable, and the dispatcher knows.
@@ -285,12 +288,13 @@ impl Judge {
     /// Commands came out of the dispatcher.
     pub(super) fn commands(&mut self, world: &World, commands: &[Command]) {
         for head in &world.heads[self.seen..] {
-            self.by_key.entry(head.key).or_default().insert(head.sequence);
+            let key = world.groups[&GROUP].record.ordering.key_of(head);
+            self.by_key.entry(key).or_default().insert(head.sequence);
         }
         self.seen = world.heads.len();
         for command in commands {
             match command {
-                Command::Record(record) => self.recorded(record),
+                Command::Record(record) => self.recorded(world, record),
                 Command::Deliver { stream, handouts } => {
                     assert!(!handouts.is_empty());
                     for handout in handouts {
@@ -317,7 +321,13 @@ impl Judge {
         }
     }
 
-    fn recorded(&mut self, record: &Record) {
+    fn recorded(&mut self, world: &World, record: &Record) {
+        if matches!(record.change, Change::Settled { how: SettledAs::Expired, .. }) {
+            let expires = world.groups[&GROUP].record.expires(&world.heads[record.sequence.0 as usize - 1]);
+            let worthless = expires.is_some_and(|expires| expires <= world.now.unix);
+            // One that was refused comes again, whatever its age is worth by then.
+            assert!(worthless | !self.given_up.insert(record.sequence), "{record:?}");
+        }
         let Some(newest) = self.newest.get_mut(&record.sequence) else {
             if matches!(record.change, Change::Settled { .. }) {
                 self.expiring.insert(record.sequence);
@@ -336,7 +346,8 @@ impl Judge {
         let group = &world.groups[&GROUP];
         let of_key = || self.by_key[&key].iter().copied().filter(|at| !world.purged.contains(at));
         let holds = |at: &Sequence| self.newest.contains_key(at) || group.attempts.contains_key(at);
-        let is_pending = |at: &Sequence| *at >= group.record.start && !group.settled.contains_key(at);
+        let matches = |at: &Sequence| group.record.matches(&world.heads[at.0 as usize - 1]);
+        let is_pending = |at: &Sequence| matches(at) && !group.settled.contains_key(at);
         of_key()
             .find(holds)
             .or_else(|| of_key().find(|at| group.replay_of(*at).is_some()))
@@ -353,6 +364,10 @@ impl Judge {
         assert_eq!(token.generation, group.generation_of(at));
         assert_eq!(handout.replayed, group.replay_of(at).is_some() || at <= group.sought_to, "{handout:?}");
         assert!(!self.expiring.contains(&at), "{handout:?} was given up");
+        assert_eq!(group.record.paused, None, "{handout:?}");
+        let expires = group.record.expires(&world.heads[at.0 as usize - 1]);
+        let worthless = expires.is_some_and(|expires| expires <= world.now.unix);
+        assert!(!worthless || group.replay_of(at).is_some(), "{handout:?} is too old");
         let recorded = group.attempts.get(&at).map_or(0, |state| state.attempt);
         match self.newest.get(&at) {
             None => assert_eq!(token.attempt, recorded + 1),

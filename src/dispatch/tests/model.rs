@@ -5,19 +5,24 @@ use proptest::prelude::*;
 use super::invariants;
 use super::judge::Judge;
 use super::steering::Steer;
-use super::world::{GROUP, World, key};
+use super::world::{GROUP, World, head, key};
 use crate::dispatch::Command;
-use crate::model::{ConsumerSettings, GroupSettings, Outcome, Sequence, Settlement};
+use crate::model::{
+    ConsumerSettings, Filter, FilterParts, GroupSettings, Head, Ordering, Outcome, Sequence, Settlement,
+};
+use crate::update::KindCode;
 
 const CONSUMERS: usize = 4;
 /// Few, and most in one shard, so that shards and keys run full.
 const KEYS: [&str; 10] = ["5/hot", "5/a", "5/b", "5/c", "5/d", "5/e", "5/f", "6/g", "900/h", "900/i"];
+/// The first one may get too old to be delivered.
+const KINDS: [KindCode; 3] = [KindCode::CALLBACK_QUERY, KindCode::POLL, KindCode::UNKNOWN];
 /// After so many steps of healthy consumers everything must be settled.
 const MAX_STEPS: usize = 5_000;
 
 #[derive(Clone, Debug)]
 enum Op {
-    Append { keys: Vec<usize>, each: usize, size: u32 },
+    Append { keys: Vec<usize>, each: usize, size: u32, mix: usize },
     Subscribe { consumer: usize, outstanding: u32, bytes: u64, lease_ms: u64, holds: u8 },
     Close { consumer: usize },
     Leave { consumer: usize },
@@ -35,6 +40,9 @@ enum Op {
     Seek { which: prop::sample::Index },
     Replay { which: prop::sample::Index, count: usize },
     Purge { which: prop::sample::Index, count: usize },
+    Pause { pauses: bool },
+    Filter { kinds: Vec<KindCode> },
+    MaxAges { ms: Option<u64> },
 }
 
 fn settlement() -> impl Strategy<Value = Settlement> {
@@ -60,8 +68,8 @@ fn op() -> impl Strategy<Value = Op> {
     ];
     let consumer = || 0..CONSUMERS;
     prop_oneof![
-        6 => (keys, prop_oneof![1usize..4, 10usize..40], 1u32..500)
-            .prop_map(|(keys, each, size)| Op::Append { keys, each, size }),
+        6 => (keys, prop_oneof![1usize..4, 10usize..40], 1u32..500, 0..100usize)
+            .prop_map(|(keys, each, size, mix)| Op::Append { keys, each, size, mix }),
         5 => (consumer(), 1u32..12, prop_oneof![Just(1_000_000u64), 1u64..1_500], 1_000u64..6_000, any::<u8>())
             .prop_map(|(consumer, outstanding, bytes, lease_ms, holds)| {
                 Op::Subscribe { consumer, outstanding, bytes, lease_ms, holds }
@@ -84,6 +92,9 @@ fn op() -> impl Strategy<Value = Op> {
         1 => any::<prop::sample::Index>().prop_map(|which| Op::Seek { which }),
         3 => (any::<prop::sample::Index>(), 1usize..30).prop_map(|(which, count)| Op::Replay { which, count }),
         1 => (any::<prop::sample::Index>(), 1usize..4).prop_map(|(which, count)| Op::Purge { which, count }),
+        2 => prop_oneof![1 => Just(true), 3 => Just(false)].prop_map(|pauses| Op::Pause { pauses }),
+        1 => prop::sample::subsequence(&KINDS, 0..KINDS.len()).prop_map(|kinds| Op::Filter { kinds }),
+        1 => prop_oneof![Just(None), (1u64..10_000).prop_map(Some)].prop_map(|ms| Op::MaxAges { ms }),
     ]
 }
 
@@ -93,15 +104,19 @@ struct Run {
 }
 
 impl Run {
-    fn new() -> Self {
-        let mut world = World::new(GroupSettings {
-            max_failures: 3,
-            min_failure_span_ms: 4_000,
-            backoff_initial_ms: 200,
-            backoff_max_ms: 2_000,
-            member_grace_ms: 2_000,
-            max_lease_ms: 8_000,
-            ..GroupSettings::default()
+    fn new(ordering: Ordering, fallback: bool) -> Self {
+        let mut world = World::of(|record| {
+            record.ordering = ordering;
+            record.fallback = fallback;
+            record.settings = GroupSettings {
+                max_failures: 3,
+                min_failure_span_ms: 4_000,
+                backoff_initial_ms: 200,
+                backoff_max_ms: 2_000,
+                member_grace_ms: 2_000,
+                max_lease_ms: 8_000,
+                ..GroupSettings::default()
+            };
         });
         world.commits_at_once = false;
         // After each operation is often enough.
@@ -119,9 +134,16 @@ impl Run {
     fn apply(&mut self, op: Op) {
         let now = self.world.now;
         match op {
-            Op::Append { keys, each, size } => {
-                let names = keys.iter().flat_map(|at| std::iter::repeat_n(KEYS[*at], each));
-                self.world.append(names.map(|name| (key(name), size)).collect::<Vec<_>>());
+            Op::Append { keys, each, size, mix } => {
+                let chats = keys.iter().flat_map(|at| std::iter::repeat_n(KEYS[*at], each));
+                let heads = chats.enumerate().map(|(i, chat)| Head {
+                    user: key(KEYS[(i + mix) % 3]),
+                    topic: key(&format!("{chat}, topic {}", (i + mix) % 2)),
+                    kind: KINDS[(i + mix) % KINDS.len()],
+                    claimed: (i + mix) % 5 == 0,
+                    ..head(now.unix, key(chat), size)
+                });
+                self.world.append_heads(heads);
             }
             Op::Subscribe { consumer, outstanding, bytes, lease_ms, holds } => {
                 let held: Vec<_> = self
@@ -188,6 +210,7 @@ impl Run {
                     let from = which.index(self.world.heads.len());
                     for head in self.world.heads[from..].iter().take(count) {
                         if !self.world.purged.contains(&head.sequence) {
+                            self.judge.given_up.insert(head.sequence);
                             self.world.dispatcher.handle_expire(now, GROUP, head);
                         }
                     }
@@ -204,6 +227,17 @@ impl Run {
             Op::Purge { which, count } => {
                 let sequences = self.some(which, count);
                 self.world.steer(Steer::Purge(sequences));
+            }
+            Op::Pause { pauses } => {
+                self.world.change_group(|record| record.paused = pauses.then_some(now.unix));
+            }
+            Op::Filter { kinds } => {
+                let filter = Filter::new(FilterParts { kinds, ..FilterParts::default() });
+                self.world.filter(filter.ok());
+            }
+            Op::MaxAges { ms } => {
+                let max_ages = ms.map(|ms| (KINDS[0], ms)).into_iter().collect();
+                self.world.change_group(|record| record.max_ages = max_ages);
             }
             Op::Restart { committed } => {
                 if committed {
@@ -252,6 +286,7 @@ impl Run {
 
     /// Everybody else goes; two healthy consumers settle what is left.
     fn finish(&mut self) {
+        self.apply(Op::Pause { pauses: false });
         for consumer in 0..CONSUMERS {
             self.apply(Op::Close { consumer });
         }
@@ -268,6 +303,7 @@ impl Run {
             if self.world.dispatcher.cursor(GROUP) == Some(self.world.tail())
                 && self.world.dispatcher.replays_pending(GROUP) == 0
                 && self.world.in_flight.is_none()
+                && self.world.dispatcher.stats(GROUP).is_some_and(|stats| stats.lag_exact)
             {
                 break;
             }
@@ -288,12 +324,12 @@ impl Run {
             "it does not come to an end"
         );
         let group = &self.world.groups[&GROUP];
-        for head in self.world.retained().filter(|head| head.sequence >= group.record.start) {
+        for head in self.world.retained().filter(|head| group.record.matches(head)) {
             assert!(group.settled.contains_key(&head.sequence), "{head:?}");
         }
         assert!(group.replays.is_empty());
         let stats = self.world.dispatcher.stats(GROUP).unwrap();
-        assert_eq!((stats.outstanding, stats.backing_off, stats.lag), (0, 0, 0));
+        assert_eq!((stats.outstanding, stats.backing_off, stats.lag, stats.lag_exact), (0, 0, 0, true));
     }
 }
 
@@ -307,9 +343,11 @@ proptest! {
 
     #[test]
     fn whatever_happens_every_update_is_settled_once_in_order_by_its_newest_delivery(
+        ordering in prop::sample::select(vec![Ordering::Chat, Ordering::User, Ordering::Topic, Ordering::None]),
+        fallback in prop::bool::weighted(0.2),
         ops in prop::collection::vec(op(), 1..120),
     ) {
-        let mut run = Run::new();
+        let mut run = Run::new(ordering, fallback);
         for op in ops {
             run.apply(op);
         }

@@ -21,7 +21,8 @@ impl Progress {
     /// update's first life again.
     pub(super) fn replay_of(&self, sequence: Sequence) -> Option<u32> {
         let is_done = sequence < self.record.start || self.settled.contains_key(&sequence);
-        self.replays.get(&sequence).copied().filter(|_| is_done)
+        let concerns = !is_done && !self.unmatched.contains(&sequence);
+        self.replays.get(&sequence).copied().filter(|_| !concerns)
     }
 
     /// The generation that tokens of an update carry now.

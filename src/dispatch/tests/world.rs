@@ -8,8 +8,8 @@ use crate::dispatch::{
     Change, Command, Dispatcher, GroupStart, HeadsWanted, Identity, Jitter, Record, StreamId,
 };
 use crate::model::{
-    AttemptRecord, ConsumerSettings, GroupId, GroupName, GroupRecord, GroupSettings, Head, KeyHash, Label,
-    Monotonic, Now, Sequence, SettledAs, SettledResult, Settlement, Token, UnixMillis,
+    AttemptRecord, ConsumerSettings, Event, Filter, GroupId, GroupName, GroupRecord, GroupSettings, Head,
+    KeyHash, Label, Monotonic, Now, Sequence, SettledAs, SettledResult, Settlement, Token, UnixMillis,
 };
 use crate::update::KindCode;
 
@@ -25,6 +25,10 @@ pub(super) struct Progress {
     pub(super) cursor: Sequence,
     pub(super) settled: BTreeMap<Sequence, SettledAs>,
     pub(super) attempts: BTreeMap<Sequence, AttemptRecord>,
+    /// What is told for the updates' timelines.
+    pub(super) trail: BTreeMap<Sequence, Vec<Event>>,
+    /// What its filter did not match.
+    pub(super) unmatched: BTreeSet<Sequence>,
     /// Pending replays with their generations.
     pub(super) replays: BTreeMap<Sequence, u32>,
     /// The newest update at the last seek under this boot.
@@ -64,6 +68,11 @@ pub(super) struct World {
 impl World {
     /// One group with these settings, from the first update on.
     pub(super) fn new(settings: GroupSettings) -> Self {
+        Self::of(|record| record.settings = settings)
+    }
+
+    /// One group, changed in this way before it starts, from the first update on.
+    pub(super) fn of(change: impl FnOnce(&mut GroupRecord)) -> Self {
         let mut world = Self {
             dispatcher: dispatcher(1),
             now: Now { mono: Monotonic(0), unix: UnixMillis(EPOCH) },
@@ -79,19 +88,30 @@ impl World {
             reads_per_turn: 10_000,
             last_stream: 0,
         };
-        world.add_group(GROUP, Sequence(1), settings);
+        let mut record = world.record(GROUP, Sequence(1), GroupSettings::default());
+        change(&mut record);
+        world.add(record);
         world
     }
 
     pub(super) fn add_group(&mut self, id: GroupId, start: Sequence, settings: GroupSettings) {
+        self.add(self.record(id, start, settings));
+    }
+
+    fn record(&self, id: GroupId, start: Sequence, settings: GroupSettings) -> GroupRecord {
         let name = GroupName::parse(&format!("group-{}", id.0)).unwrap();
-        let record = GroupRecord::new(id, name, start, settings, self.now.unix);
-        let cursor = Sequence(start.0 - 1);
+        GroupRecord::new(id, name, start, settings, self.now.unix)
+    }
+
+    fn add(&mut self, record: GroupRecord) {
+        let (id, cursor) = (record.id, Sequence(record.start.0 - 1));
         let progress = Progress {
             record,
             cursor,
             settled: BTreeMap::new(),
             attempts: BTreeMap::new(),
+            trail: BTreeMap::new(),
+            unmatched: BTreeSet::new(),
             replays: BTreeMap::new(),
             sought_to: Sequence(0),
         };
@@ -126,25 +146,34 @@ impl World {
 
     /// Appends one update for each key and size; they are durable at once.
     pub(super) fn append(&mut self, updates: impl IntoIterator<Item = (KeyHash, u32)>) {
+        let now = self.now.unix;
+        self.append_heads(updates.into_iter().map(|(key, size)| head(now, key, size)));
+    }
+
+    /// Appends updates, which get their sequences; they are durable at once.
+    pub(super) fn append_heads(&mut self, heads: impl IntoIterator<Item = Head>) {
         let from = self.heads.len();
-        for (key, size) in updates {
-            let sequence = self.tail().next();
-            self.heads.push(Head {
-                sequence,
-                update_id: 0,
-                key,
-                user: key,
-                topic: key,
-                kind: KindCode::UNKNOWN,
-                chat_type: None,
-                label: Label::EMPTY,
-                claimed: false,
-                size,
-                received: self.now.unix,
-                committed: self.now.unix,
-            });
+        for head in heads {
+            let head = Head { sequence: self.tail().next(), ..head };
+            for group in self.groups.values_mut().filter(|group| !group.record.matches(&head)) {
+                group.unmatched.insert(head.sequence);
+            }
+            self.heads.push(head);
         }
         self.dispatcher.handle_appended(&self.heads[from..]);
+    }
+
+    /// An operator changes the group; that is durable at once.
+    pub(super) fn change_group(&mut self, change: impl FnOnce(&mut GroupRecord)) {
+        let group = self.groups.get_mut(&GROUP).unwrap();
+        change(&mut group.record);
+        self.dispatcher.update_group(group.record.clone());
+    }
+
+    /// The group gets other updates from the next one on.
+    pub(super) fn filter(&mut self, filter: Option<Filter>) {
+        let from = self.tail().next();
+        self.change_group(|record| record.filters.push((from, filter)));
     }
 
     pub(super) fn next_stream(&mut self) -> StreamId {
@@ -241,11 +270,16 @@ impl World {
             {
                 continue;
             }
+            let told = record.event.as_ref().and_then(|event| event.settled);
+            let events = group.trail.entry(record.sequence).or_default();
+            events.extend(record.event.as_deref().cloned());
             match &record.change {
                 Change::Ended { state, .. } => {
+                    assert_eq!(told, None, "{record:?}");
                     group.attempts.insert(record.sequence, (**state).clone());
                 }
                 Change::Settled { how, .. } => {
+                    assert_eq!(told, Some(*how), "{record:?}");
                     group.attempts.remove(&record.sequence);
                     let before = group.settled.insert(record.sequence, *how);
                     let replayed = group.replays.remove(&record.sequence).is_some();
@@ -315,6 +349,24 @@ impl World {
             }
             self.start_group(id);
         }
+    }
+}
+
+/// An update of this key and size, the same for all orderings, which comes now.
+pub(super) fn head(now: UnixMillis, key: KeyHash, size: u32) -> Head {
+    Head {
+        sequence: Sequence(0),
+        update_id: 0,
+        key,
+        user: key,
+        topic: key,
+        kind: KindCode::UNKNOWN,
+        chat_type: None,
+        label: Label::EMPTY,
+        claimed: false,
+        size,
+        received: now,
+        committed: now,
     }
 }
 
