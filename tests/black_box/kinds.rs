@@ -2,13 +2,13 @@
 
 use serde_json::{Value, json};
 use switchboard::grpc::proto::client::{Filter, SubscribeRequest};
+use switchboard::simulator::Running;
 
-use crate::BOT;
 use crate::gateway::{Gateway, Mode, Setup, telegram};
 use crate::steps::{Hands, call, control, write};
 
 /// Waits until Telegram was asked for these kinds; `Null` for its default.
-async fn asked_for(telegram: &switchboard::simulator::Running, is: impl Fn(&Value) -> bool) -> Value {
+async fn asked_for(telegram: &Running, is: impl Fn(&Value) -> bool) -> Value {
     let look = async {
         loop {
             let info = call(telegram, "getWebhookInfo").await;
@@ -28,7 +28,7 @@ async fn join(gateway: &Gateway, group: &str, kinds: &[&str]) -> Hands {
     Hands::subscribe(gateway.grpc, request).await
 }
 
-async fn somebody_joins(telegram: &switchboard::simulator::Running) {
+async fn somebody_joins(telegram: &Running) {
     let member = |status| json!({"status": status, "user": {"id": 7, "is_bot": false, "first_name": "A"}});
     let change = json!({"chat_member": {
         "chat": {"id": -5, "type": "supergroup"},
@@ -48,7 +48,7 @@ async fn kinds_follow_the_groups(mode: Mode) {
 
     let mut members = join(&gateway, "members", &["chat_member"]).await;
     assert_eq!(asked_for(&telegram, |kinds| !kinds.is_null()).await, json!(["chat_member"]));
-    assert_eq!(write(&telegram, 1, &["nobody wants it"]).await, [], "Telegram leaves messages out");
+    assert!(write(&telegram, 1, &["nobody wants it"]).await.is_empty(), "Telegram leaves messages out");
     somebody_joins(&telegram).await;
     let delivery = members.deliveries(1).await.remove(0);
     assert_eq!(delivery.update.as_ref().unwrap().kind, "chat_member");
