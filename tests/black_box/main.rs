@@ -19,6 +19,7 @@ mod corpus;
 mod forward;
 mod gateway;
 mod kills;
+mod kinds;
 mod moods;
 mod operator;
 mod places;
