@@ -117,7 +117,13 @@ impl Rig {
         let world = Arc::new(Mutex::new(World { groups, ..World::default() }));
         let (bot, intake) = play("default", journal.reader(), &world);
         let channel = listen(vec![bot]).await;
-        Self { client: AdminServiceClient::new(channel), journal, world, _intake: intake, _directory: directory }
+        Self {
+            client: AdminServiceClient::new(channel),
+            journal,
+            world,
+            _intake: intake,
+            _directory: directory,
+        }
     }
 
     /// The same, with as many updates as [`update`] makes.

@@ -95,7 +95,10 @@ async fn an_unknown_bot_is_not_found_and_the_known_ones_are_named() {
     refused_for("bot", client.subscribe(subscribe()).await);
     let unknown = client.subscribe(SubscribeRequest { bot: "shpo".into(), ..subscribe() }).await.unwrap_err();
     assert_eq!(reason(&unknown, Code::NotFound), "BOT_NOT_FOUND");
-    assert_eq!(unknown.message(), "there is no bot `shpo`; did you mean `shop`? This gateway has `shop`, `support`");
+    assert_eq!(
+        unknown.message(),
+        "there is no bot `shpo`; did you mean `shop`? This gateway has `shop`, `support`"
+    );
 
     let ack = AckRequest { bot: "x".repeat(1 << 20), ..AckRequest::default() };
     let unknown = client.ack(ack).await.unwrap_err();
