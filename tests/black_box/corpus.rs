@@ -60,7 +60,7 @@ async fn carry(mode: Mode) {
 }
 
 /// Key and JSON of every update by its id.
-fn reference() -> HashMap<i64, (String, String)> {
+pub fn reference() -> HashMap<i64, (String, String)> {
     let read = |file| std::fs::read_to_string(fixtures().join(file)).unwrap();
     let (updates, routing) = (read("updates.jsonl"), read("updates.routing.tsv"));
     let rows = routing.lines().skip(1).map(|row| row.split('\t').collect::<Vec<_>>());

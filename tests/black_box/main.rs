@@ -10,24 +10,35 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
 
+mod ages;
 mod backup;
 mod checker;
 mod collector;
 mod commands;
+mod console;
 mod consumer;
 mod corpus;
+mod filters;
 mod forward;
 mod gateway;
+mod group_life;
 mod kills;
 mod kinds;
 mod moods;
+mod operating;
 mod operator;
+mod orderings;
 mod places;
 mod poison;
 mod program;
+mod refusals;
+mod steering;
 mod steps;
 mod stops;
 mod takeover;
+mod taker;
+#[path = "../tools/mod.rs"]
+mod tools;
 mod traces;
 mod web;
 

@@ -3,29 +3,9 @@
 use serde_json::Value;
 use switchboard::grpc::proto::client::{NackOutcome, SettleCode};
 
-use crate::gateway::{Gateway, Mode, Setup, telegram};
-use crate::program::{self, Ended};
+use crate::console::{cli, done, json};
+use crate::gateway::{Mode, Setup, telegram};
 use crate::steps::{Hands, texts, write};
-
-/// Runs a command at the gateway.
-async fn cli(gateway: &Gateway, line: &str) -> Ended {
-    let address = gateway.grpc.to_string();
-    let words: Vec<&str> = line.split_whitespace().chain(["--address", &address]).collect();
-    program::run(&words).await
-}
-
-/// One that does as it is told; what it prints.
-async fn done(gateway: &Gateway, line: &str) -> String {
-    let ended = cli(gateway, line).await;
-    assert_eq!(ended.code, Some(0), "{line}: {ended:?}");
-    ended.out
-}
-
-/// The same as JSON, an object a line.
-async fn json(gateway: &Gateway, line: &str) -> Vec<Value> {
-    let out = done(gateway, &format!("{line} --json")).await;
-    out.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
-}
 
 #[tokio::test]
 async fn an_unanswered_message_is_found_by_its_chat_and_replayed_once_the_handler_is_mended() {

@@ -7,7 +7,8 @@ use std::time::Duration;
 use tokio::io::AsyncReadExt;
 use tokio::process::Command;
 
-use crate::rig::{Rig, tool};
+use crate::rig::Rig;
+use crate::tools::tool;
 
 /// The README's commands, in their order, with the gateway's address put in.
 fn readmes_commands(rig: &Rig) -> Vec<Vec<String>> {

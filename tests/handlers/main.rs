@@ -5,10 +5,13 @@
 
 mod grpcurl;
 mod rig;
+#[path = "../tools/mod.rs"]
+mod tools;
 
 use std::path::{Path, PathBuf};
 
-use rig::{Handler, Rig, tool};
+use rig::{Handler, Rig};
+use tools::tool;
 
 fn example(path: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/handlers").join(path)
