@@ -47,7 +47,7 @@ mod window;
 #[cfg(test)]
 mod tests;
 
-pub use command::{Change, Command, Ended, Handout, Record, StreamId};
+pub use command::{Change, Command, Ended, Handout, Record, Since, StreamId};
 pub use dispatcher::{Dispatcher, HeadsWanted};
 pub use failures::Jitter;
 pub use group::{GroupStart, GroupStats, Identity};
