@@ -9,7 +9,7 @@ use crate::wire;
 const HEADS_AT_ONCE: usize = 2_048;
 /// Heads that one call looks at: at some 15 million a second they take a fifth of the 50 ms that a list may take.
 const HEADS_PER_CALL: usize = 131_072;
-/// Bytes of payloads that one call reads: searched at some 300 MB a second, they take a quarter of it.
+/// Bytes of payloads that one call reads: measured at some 20 ms, with the heads that are looked at for them.
 const BYTES_PER_CALL: usize = 4 << 20;
 /// Payloads that are read at once.
 const PAYLOADS_AT_ONCE: usize = 64;
