@@ -17,7 +17,7 @@ use crate::observe::metrics::{BotLabels, IntakeLabels, Metrics};
 use crate::update::{KindCode, ParseError, Update, parse};
 use crate::wire::encode_update;
 
-pub use crate::driver::{AppendError, Appended, IntakeState, PauseReason};
+pub use crate::driver::{AppendError, Appended, IntakeState, PauseReason, WantedKinds};
 pub use crate::model::UnixMillis;
 
 /// Of a polled element that cannot be read no more is kept: Telegram's limit for one update is half of this.
@@ -138,6 +138,12 @@ impl Intake {
     #[must_use]
     pub fn own_webhook(&self) -> Option<Box<str>> {
         self.handle.own_webhook().filter(|url| !url.is_empty())
+    }
+
+    /// The kinds that the groups want, and their changes.
+    #[must_use]
+    pub fn wanted(&self) -> watch::Receiver<WantedKinds> {
+        self.handle.wanted()
     }
 
     /// Remembers the webhook URL that was set at Telegram; empty for none. Answers when that is durable.

@@ -51,6 +51,8 @@ fn one_bot_needs_a_token_in_the_environment_and_nothing_else() {
     assert_eq!(&*bot.telegram.webhook_path, "/telegram/webhook/default");
     assert_eq!(bot.telegram.poll_timeout, Duration::from_secs(50));
     assert_eq!(bot.retention.max_age, Duration::from_secs(24 * 3_600));
+    assert_eq!(bot.dead_letters.max_age, Duration::from_secs(30 * 24 * 3_600));
+    assert_eq!(bot.dead_letters.max_bytes, 1 << 30);
     assert_eq!(config.shutdown_grace, Duration::from_secs(20));
     assert!(config.findings.is_empty(), "{:?}", config.findings);
 }

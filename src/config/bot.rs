@@ -20,6 +20,8 @@ pub struct Bot {
     pub journal_max_bytes: u64,
     /// What of the settled updates stays for replay.
     pub retention: Retention,
+    /// What of the dead letters stays.
+    pub dead_letters: Retention,
     /// Groups that exist from the start.
     pub groups: Vec<GroupName>,
     /// How new groups treat their updates.
@@ -40,12 +42,12 @@ impl Bot {
     }
 }
 
-/// How long and how much of the settled updates stays.
+/// How long and how much of something stays.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Retention {
     /// For how long.
     pub max_age: Duration,
-    /// Up to which use of the journal, in bytes.
+    /// For settled updates: up to which use of the journal; for dead letters: up to how many of their own. In bytes.
     pub max_bytes: u64,
 }
 
@@ -81,6 +83,7 @@ pub(super) fn read(reader: &mut Reader<'_>, environment: &Environment, name: &st
         units::size(text).and_then(|size| values::within(size, JOURNAL_BYTES, "64MiB to 1TiB"))
     });
     let retention = retention(reader, journal_max_bytes);
+    let dead_letters = dead_letters(reader);
     let groups = group::names(reader);
     let group = group::settings(reader);
 
@@ -105,6 +108,7 @@ pub(super) fn read(reader: &mut Reader<'_>, environment: &Environment, name: &st
         telegram,
         journal_max_bytes: journal_max_bytes?,
         retention: retention?,
+        dead_letters: dead_letters?,
         groups,
         group: group?,
     })
@@ -191,9 +195,7 @@ fn webhook_place(
 }
 
 fn retention(reader: &mut Reader<'_>, journal_max_bytes: Option<u64>) -> Option<Retention> {
-    let max_age = reader.get("retention.max_age", |text| {
-        units::duration(text).and_then(|age| values::within(age, Duration::ZERO..=MAX_RETENTION, "0 to 366d"))
-    });
+    let max_age = max_age(reader, "retention.max_age");
     let max_bytes = reader.get("retention.max_bytes", units::size);
     let journal = journal_max_bytes?;
     if max_bytes.is_some_and(|bytes| bytes >= journal) {
@@ -204,4 +206,16 @@ fn retention(reader: &mut Reader<'_>, journal_max_bytes: Option<u64>) -> Option<
         );
     }
     Some(Retention { max_age: max_age?, max_bytes: max_bytes.unwrap_or(journal / 2) })
+}
+
+fn dead_letters(reader: &mut Reader<'_>) -> Option<Retention> {
+    let max_age = max_age(reader, "dead_letters.max_age");
+    let max_bytes = reader.get("dead_letters.max_bytes", units::size);
+    Some(Retention { max_age: max_age?, max_bytes: max_bytes? })
+}
+
+fn max_age(reader: &mut Reader<'_>, key: &'static str) -> Option<Duration> {
+    reader.get(key, |text| {
+        units::duration(text).and_then(|age| values::within(age, Duration::ZERO..=MAX_RETENTION, "0 to 366d"))
+    })
 }

@@ -61,6 +61,18 @@ pub struct Record {
     pub change: Change,
     /// What happened, for the update's timeline; `None` where that was told before.
     pub event: Option<Box<Event>>,
+    /// Where an update's whole way is known by this: when it began.
+    pub since: Option<Since>,
+}
+
+/// When an update's way to a group began. Known of one that was handed out in this boot, and not because a replay or a
+/// seek asked for it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Since {
+    /// When it was received.
+    pub received: UnixMillis,
+    /// When it was first delivered to this group.
+    pub first_delivered: UnixMillis,
 }
 
 /// What changes.
@@ -112,6 +124,8 @@ pub struct Handout {
     pub deadline_unix: UnixMillis,
     /// When it was first delivered to this group.
     pub first_delivered: UnixMillis,
+    /// When it was received; `None` for one that is there again because a replay or a seek asked for it.
+    pub received: Option<UnixMillis>,
     /// The newest failure.
     pub last_failure: Option<FailureRecord>,
     /// Whether a replay asked for it.

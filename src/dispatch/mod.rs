@@ -16,6 +16,10 @@
 //! ```
 //!
 //! An update that is past *queued* holds its key: nothing else of that key is delivered until it is settled.
+//!
+//! A *replay* gives an update that is settled a second life beside the group's progress: it waits for its key, before the
+//! queued ones, and goes the same way from there. A *purge* takes an update out wherever it is. A *seek* forgets all of
+//! this, and the group begins anew at another place.
 
 mod assignment;
 mod command;
@@ -43,7 +47,7 @@ mod window;
 #[cfg(test)]
 mod tests;
 
-pub use command::{Change, Command, Ended, Handout, Record, StreamId};
+pub use command::{Change, Command, Ended, Handout, Record, Since, StreamId};
 pub use dispatcher::{Dispatcher, HeadsWanted};
 pub use failures::Jitter;
 pub use group::{GroupStart, GroupStats, Identity};

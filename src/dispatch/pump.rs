@@ -172,6 +172,8 @@ impl Group {
         }
         self.lease(now, sequence, id, lease_ms);
         let held = self.outstanding.held.get(&sequence)?;
+        let replayed = self.is_again(sequence);
+        let received = held.born.filter(|_| !replayed).map(|(_, received)| received);
         Some(Handout {
             token: self.token(sequence, held),
             key: hash,
@@ -180,8 +182,9 @@ impl Group {
             deadline: now.mono.plus(lease_ms),
             deadline_unix: now.unix.plus(lease_ms),
             first_delivered: held.first_delivered,
+            received,
             last_failure: held.state.as_ref().and_then(|state| state.history.last().cloned()),
-            replayed: self.is_again(sequence),
+            replayed,
         })
     }
 }

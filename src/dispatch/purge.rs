@@ -30,6 +30,8 @@ impl Group {
         }
         if concerns {
             self.mark_settled(sequence);
+        } else {
+            self.settled.insert(sequence);
         }
         self.discharge(now, sequence);
         if self.outstanding.remove(sequence).is_some() {

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::command::{Change, Command, Ended, Record};
+use super::command::{Change, Command, Ended, Record, Since};
 use super::group::Group;
 use super::outstanding::{Phase, Undo};
 use crate::model::{AttemptOutcome, DeadLetter, EndedAttempt, Event, Now, Sequence, SettledAs};
@@ -20,13 +20,25 @@ impl From<Ended> for AttemptOutcome {
 
 impl Group {
     pub(super) fn emit_record(&mut self, sequence: Sequence, change: Change, event: Option<Box<Event>>) {
+        let since = match change {
+            Change::Ended { .. } => None,
+            Change::Settled { .. } => self.since(sequence),
+        };
         self.commands.push_back(Command::Record(Record {
             group: self.record.id,
             base_generation: self.record.base_generation,
             sequence,
             change,
             event,
+            since,
         }));
+    }
+
+    fn since(&self, sequence: Sequence) -> Option<Since> {
+        let held = self.outstanding.held.get(&sequence)?;
+        let (_, received) = held.born?;
+        let known = held.boot == self.identity.boot && !self.is_again(sequence);
+        known.then_some(Since { received, first_delivered: held.first_delivered })
     }
 
     /// Accepts that the group will be done with a held update, as soon as that is durable. `outcome` and `reason` are

@@ -275,7 +275,10 @@ impl Group {
         let sequence = record.sequence;
         match &record.change {
             Change::Settled { .. } => {
-                if !self.replays.contains(sequence) {
+                if self.replays.contains(sequence) {
+                    // It is not among the lag, and may be none that matches.
+                    self.settled.insert(sequence);
+                } else {
                     self.mark_settled(sequence);
                 }
                 if let Some(hash) = self.expiring.remove(&sequence) {

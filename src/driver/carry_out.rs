@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::core::Core;
 use super::payload_cache::Cached;
-use crate::dispatch::Command;
+use crate::dispatch::{Command, Handout};
 use crate::journal::{JournalReader, ReadError};
 use crate::model::{Now, Sequence, StreamEvent};
 
@@ -34,10 +34,14 @@ impl<R: JournalReader> Core<R> {
                             Some(cached) => Some(cached.clone()),
                             None => read.get(&sequence).cloned().flatten(),
                         };
+                        let Some(first) = handouts.first() else { continue };
                         let consumer = self.streams.consumer(stream);
-                        self.flights.delivered(now, &self.groups, consumer, &handouts, find);
-                        let find = |sequence| find(sequence).map(|cached| cached.payload);
-                        self.streams.deliver(stream, handouts, find, |token| self.flights.trace(token));
+                        let mut boarding =
+                            self.flights.boarding(now, &self.groups, first.token.group, consumer);
+                        let note = |handout: &Handout, cached: &Cached| {
+                            boarding.as_mut()?.delivered(handout, cached)
+                        };
+                        self.streams.deliver(stream, handouts, find, note);
                     }
                     Command::Assign { stream, gained, lost, generation } => {
                         self.streams.send(stream, StreamEvent::Assignment { gained, lost, generation });

@@ -135,7 +135,9 @@ impl<R: JournalReader> Core<R> {
     }
 
     fn write_records(&self, records: &[Record], batch: &mut Batch) {
-        for Record { group, base_generation, sequence, change, event } in records {
+        batch.settled.reserve(records.len());
+        batch.events.reserve(records.len());
+        for Record { group, base_generation, sequence, change, event, .. } in records {
             // What was decided before a seek means nothing after it.
             let current = self.groups.record(*group).map(|record| record.base_generation);
             let sought = batch.sought.iter().any(|(sought, _)| sought == group);

@@ -9,16 +9,16 @@ use super::groups::Groups;
 use super::payload_cache::Cached;
 use super::spans::{End, Spans, Traced};
 use crate::dispatch::{Change, Handout, Record};
-use crate::model::{GroupId, GroupName, Head, Now, Sequence, SettledAs, Token, TraceContext, UnixMillis};
+use crate::model::{GroupId, GroupName, Head, Now, Sequence, SettledAs, TraceContext, UnixMillis};
 use crate::observe::metrics::{BotLabels, GroupLabels, Metrics};
 use crate::observe::spans::Recorder;
 use crate::wire::read_envelope;
 
-/// Updates of one group that are followed at once. As many are out only with hundreds of consumers; more than these are
-/// neither measured nor traced.
-const MAX_FOLLOWED: usize = 1 << 16;
+/// Updates of one group that are traced at once. As many are out only with hundreds of consumers; more than these are
+/// not.
+const MAX_TRACED: usize = 1 << 16;
 
-/// All that have been delivered in this boot and are not settled.
+/// Measures those that are delivered and settled, and traces those that have been delivered in this boot.
 #[derive(Debug)]
 pub(super) struct Flights {
     metrics: Metrics,
@@ -47,15 +47,37 @@ struct Group {
     settled_latency: Histogram,
     /// What came up to here may have been delivered before a seek of an earlier boot: its times mean nothing.
     sought: Sequence,
-    flights: HashMap<Sequence, Flight>,
+    /// What is remembered of those whose traces are sampled.
+    traced: HashMap<Sequence, Traced>,
 }
 
-#[derive(Debug)]
-struct Flight {
-    /// When it was received and first delivered; `None` if it is not for the first time.
-    since: Option<(UnixMillis, UnixMillis)>,
-    /// For its spans, if its trace is sampled.
-    traced: Option<Box<Traced>>,
+/// Updates on their way out to one consumer.
+pub(super) struct Boarding<'a> {
+    now: Now,
+    group: &'a mut Group,
+    consumer: Option<&'a Arc<str>>,
+    spans: Option<&'a Spans>,
+}
+
+impl Boarding<'_> {
+    /// One of them; its place in its update's trace, if there is tracing.
+    pub(super) fn delivered(&mut self, handout: &Handout, cached: &Cached) -> Option<TraceContext> {
+        let (now, token) = (self.now, &handout.token);
+        let received = handout.received.filter(|_| token.sequence > self.group.sought);
+        if let (Some(received), 1) = (received, token.attempt) {
+            self.group.delivery_latency.observe(seconds(cached.durable.max(received), now.unix));
+        }
+        let context = self.spans?.context(token);
+        let traced = &mut self.group.traced;
+        if context.sampled
+            && (traced.len() < MAX_TRACED || traced.contains_key(&token.sequence))
+            && let Some(envelope) = read_envelope(&cached.payload.update)
+        {
+            let consumer = self.consumer.map(Arc::clone).unwrap_or_default();
+            traced.insert(token.sequence, Traced::new(now, token.attempt, context, &envelope, consumer));
+        }
+        Some(context)
+    }
 }
 
 impl Flights {
@@ -65,11 +87,6 @@ impl Flights {
             metrics.durable_latency.get_or_create_owned(&BotLabels { bot: Arc::clone(&bot) });
         let spans = recorder.map(|recorder| Spans::new(recorder, Arc::clone(&bot), start.journal));
         Self { metrics, bot, durable_latency, groups: BTreeMap::new(), newest_at_start: start.newest, spans }
-    }
-
-    /// A delivery's place in its update's trace, if there is tracing.
-    pub(super) fn trace(&self, token: &Token) -> Option<TraceContext> {
-        self.spans.as_ref().map(|spans| spans.context(token))
     }
 
     /// Updates have become durable.
@@ -85,59 +102,35 @@ impl Flights {
         }
     }
 
-    /// Updates are handed out to a consumer.
-    pub(super) fn delivered(
-        &mut self,
+    /// Updates of a group are handed out to a consumer.
+    pub(super) fn boarding<'a>(
+        &'a mut self,
         now: Now,
         groups: &Groups,
-        consumer: Option<&Arc<str>>,
-        handouts: &[Handout],
-        find: impl Fn(Sequence) -> Option<Cached>,
-    ) {
-        let Some(first) = handouts.first() else { return };
-        let Some(record) = groups.record(first.token.group) else { return };
+        group: GroupId,
+        consumer: Option<&'a Arc<str>>,
+    ) -> Option<Boarding<'a>> {
+        let record = groups.record(group)?;
         let group = self.groups.entry(record.id).or_insert_with(|| {
             let sought = if record.base_generation > 1 { self.newest_at_start } else { Sequence(0) };
             Group::new(&self.metrics, &self.bot, &record.name, sought)
         });
-        for handout in handouts {
-            let token = &handout.token;
-            let Some(Cached { payload, durable }) = find(token.sequence) else { continue };
-            let Some(envelope) = read_envelope(&payload.update) else { continue };
-            let is_first_time = !handout.replayed && token.sequence > group.sought;
-            let since = is_first_time.then_some((envelope.received, handout.first_delivered));
-            if let (Some((received, _)), 1) = (since, token.attempt) {
-                group.delivery_latency.observe(seconds(durable.max(received), now.unix));
-            }
-            let traced = self.spans.as_ref().and_then(|spans| {
-                let context = spans.context(token);
-                let consumer = || consumer.map(Arc::clone).unwrap_or_default();
-                let traced = || Box::new(Traced::new(now, token.attempt, context, &envelope, consumer()));
-                context.sampled.then(traced)
-            });
-            if group.flights.len() < MAX_FOLLOWED || group.flights.contains_key(&token.sequence) {
-                group.flights.insert(token.sequence, Flight { since, traced });
-            }
-        }
+        Some(Boarding { now, group, consumer, spans: self.spans.as_ref() })
     }
 
     /// Deliveries have ended and updates are settled, durably.
     pub(super) fn recorded(&mut self, now: Now, records: &[Record]) {
         for record in records {
             let Some(group) = self.groups.get_mut(&record.group) else { continue };
-            let mut flight = match record.change {
-                Change::Ended { .. } => None,
-                Change::Settled { how, .. } => {
-                    let flight = group.flights.remove(&record.sequence);
-                    group.settled(now, how, flight.as_ref());
-                    flight
-                }
-            };
-            let flight = flight.as_mut().or_else(|| group.flights.get_mut(&record.sequence));
-            if let (Some(traced), Some(spans)) =
-                (flight.and_then(|flight| flight.traced.as_mut()), &mut self.spans)
-            {
+            if let Change::Settled { how, .. } = record.change {
+                group.settled(now, how, record);
+            }
+            let Some(spans) = &mut self.spans else { continue };
+            if let Some(traced) = group.traced.get_mut(&record.sequence) {
                 spans.ended(now, &group.labels.group, record.sequence, traced, End::of(&record.change));
+            }
+            if let Change::Settled { .. } = record.change {
+                group.traced.remove(&record.sequence);
             }
         }
         if let Some(spans) = &mut self.spans {
@@ -152,24 +145,20 @@ impl Flights {
             group.end_all(now, spans, End::SOUGHT);
             spans.flush();
         }
-        group.flights.clear();
+        group.traced.clear();
     }
 
     /// Updates were removed for good.
     pub(super) fn purged(&mut self, now: Now, sequences: &HashSet<Sequence>) {
+        let Some(spans) = &mut self.spans else { return };
         for group in self.groups.values_mut() {
             for sequence in sequences {
-                let flight = group.flights.remove(sequence);
-                if let (Some(mut traced), Some(spans)) =
-                    (flight.and_then(|flight| flight.traced), &mut self.spans)
-                {
+                if let Some(mut traced) = group.traced.remove(sequence) {
                     spans.ended(now, &group.labels.group, *sequence, &mut traced, End::PURGED);
                 }
             }
         }
-        if let Some(spans) = &mut self.spans {
-            spans.flush();
-        }
+        spans.flush();
     }
 
     /// A group is gone, and its series with it.
@@ -199,24 +188,22 @@ impl Group {
             settled_latency: metrics.settled_latency.get_or_create_owned(&labels),
             labels,
             sought,
-            flights: HashMap::new(),
+            traced: HashMap::new(),
         }
     }
 
     /// The group is done with an update.
-    fn settled(&self, now: Now, how: SettledAs, flight: Option<&Flight>) {
-        let Some((received, first_delivered)) = flight.and_then(|flight| flight.since) else { return };
+    fn settled(&self, now: Now, how: SettledAs, record: &Record) {
+        let Some(since) = record.since.filter(|_| record.sequence > self.sought) else { return };
         if matches!(how, SettledAs::Acked | SettledAs::Rejected | SettledAs::DeadLettered) {
-            self.handling_latency.observe(seconds(first_delivered, now.unix));
-            self.settled_latency.observe(seconds(received, now.unix));
+            self.handling_latency.observe(seconds(since.first_delivered, now.unix));
+            self.settled_latency.observe(seconds(since.received, now.unix));
         }
     }
 
     fn end_all(&mut self, now: Now, spans: &mut Spans, end: End) {
-        for (sequence, flight) in &mut self.flights {
-            if let Some(traced) = &mut flight.traced {
-                spans.ended(now, &self.labels.group, *sequence, traced, end);
-            }
+        for (sequence, traced) in &mut self.traced {
+            spans.ended(now, &self.labels.group, *sequence, traced, end);
         }
     }
 }

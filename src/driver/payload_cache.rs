@@ -54,6 +54,14 @@ impl PayloadCache {
     }
 
     pub(super) fn get(&self, sequence: Sequence) -> Option<&Cached> {
+        // Without gaps, which are rare, the place follows from the sequence.
+        let (first, _) = self.entries.front()?;
+        let distance = usize::try_from(sequence.0.checked_sub(first.0)?).ok()?;
+        if let Some((at, cached)) = self.entries.get(distance)
+            && *at == sequence
+        {
+            return Some(cached);
+        }
         let at = self.entries.binary_search_by_key(&sequence, |(sequence, _)| *sequence).ok()?;
         self.entries.get(at).map(|(_, cached)| cached)
     }

@@ -7,11 +7,9 @@ use tokio::sync::mpsc::UnboundedSender;
 
 use super::consumer_stream::ConsumerStream;
 use super::handle::Input;
-use super::payload_cache::PayloadCache;
+use super::payload_cache::{Cached, PayloadCache};
 use crate::dispatch::{Command, Handout, StreamId};
-use crate::model::{
-    Delivery, GroupId, Opened, Payload, Sequence, StreamEnd, StreamEvent, Token, TraceContext,
-};
+use crate::model::{Delivery, GroupId, Opened, Sequence, StreamEnd, StreamEvent, TraceContext};
 
 #[derive(Debug)]
 struct Stream {
@@ -107,23 +105,25 @@ impl Streams {
 
     /// Completes handouts with their payloads and sends them. One without a payload has been trimmed, which happens
     /// to ephemeral groups only: it is not sent, its leases run out, and the group gives it up like any failing one.
+    /// `note` hears of each that is sent, and says what its place in a trace is.
     pub(super) fn deliver(
         &self,
         id: StreamId,
         handouts: Vec<Handout>,
-        find: impl Fn(Sequence) -> Option<Arc<Payload>>,
-        trace: impl Fn(&Token) -> Option<TraceContext>,
+        find: impl Fn(Sequence) -> Option<Cached>,
+        mut note: impl FnMut(&Handout, &Cached) -> Option<TraceContext>,
     ) {
         let complete = |handout: Handout| {
-            let Some(payload) = find(handout.token.sequence) else {
+            let Some(cached) = find(handout.token.sequence) else {
                 tracing::warn!(
                     sequence = handout.token.sequence.0,
                     "an update was trimmed before it was delivered"
                 );
                 return None;
             };
+            let trace = note(&handout, &cached);
             Some(Delivery {
-                payload,
+                payload: cached.payload,
                 token: handout.token,
                 failures: handout.failures,
                 lease_ms: handout.lease_ms,
@@ -132,7 +132,7 @@ impl Streams {
                 first_delivered: handout.first_delivered,
                 last_failure: handout.last_failure,
                 replayed: handout.replayed,
-                trace: trace(&handout.token),
+                trace,
             })
         };
         let deliveries: Vec<_> = handouts.into_iter().filter_map(complete).collect();

@@ -119,14 +119,15 @@ impl Tally {
 
     /// Updates that groups are done with, durably.
     fn settled(&self, groups: &Groups, records: &[Record]) {
-        for run in records.chunk_by(|a, b| (a.group, outcome(a)) == (b.group, outcome(b))) {
+        for run in records.chunk_by(|a, b| (a.group, settled_as(a)) == (b.group, settled_as(b))) {
             let Some(first) = run.first() else { continue };
-            let (Some(outcome), Some(GroupLabels { bot, group })) =
-                (outcome(first), self.labels_of(groups, first.group))
+            let (Some(how), Some(GroupLabels { bot, group })) =
+                (settled_as(first), self.labels_of(groups, first.group))
             else {
                 continue;
             };
-            if outcome != "acked" {
+            let outcome = settled_label(how);
+            if how != SettledAs::Acked {
                 for record in run {
                     let sequence = record.sequence.0;
                     tracing::warn!(
@@ -219,10 +220,10 @@ impl Tally {
     }
 }
 
-fn outcome(record: &Record) -> Option<&'static str> {
+fn settled_as(record: &Record) -> Option<SettledAs> {
     match record.change {
         Change::Ended { .. } => None,
-        Change::Settled { how, .. } => Some(settled_label(how)),
+        Change::Settled { how, .. } => Some(how),
     }
 }
 

@@ -9,10 +9,15 @@ use super::groups::Planned as NewRecord;
 use super::handle::Reply;
 use super::steering::{GroupChange, NewGroup, Steer, SteerError};
 use crate::journal::{JournalReader, ReadError, Room};
-use crate::model::{Batch, GroupId, GroupName, GroupRecord, GroupView, Head, Now, Sequence, Start};
+use crate::model::{
+    AttemptOutcome, Batch, EndedAttempt, Event, GroupId, GroupName, GroupRecord, GroupView, Head, HeldState,
+    Now, Sequence, Start,
+};
 
 /// Replayed updates of one group that may be pending: they are all in memory.
 pub(super) const MAX_REPLAYS: usize = 10_000;
+/// Deliveries that a seek takes back and whose timelines say so; more are out only with very many consumers.
+const MAX_REVOKED: usize = 10_000;
 /// Filters of one group whose time is kept; older ones go when everything of their time is settled.
 const MAX_FILTERS: usize = 32;
 
@@ -168,6 +173,7 @@ impl<R: JournalReader> Core<R> {
             GroupChange::Paused(true) => record.paused = record.paused.or(Some(now.unix)),
             GroupChange::Seek(to) => {
                 let start = to.clamp(Sequence(1), end.next());
+                batch.events.extend(self.revoked(now, &record));
                 let cursor = Sequence(start.0 - 1);
                 record.generation += 1;
                 record.base_generation = record.generation;
@@ -182,6 +188,26 @@ impl<R: JournalReader> Core<R> {
         }
         batch.changed_groups.push(record.clone());
         Granted::Changed { record, reply }
+    }
+
+    /// What a seek takes back, for the timelines.
+    fn revoked(&self, now: Now, record: &GroupRecord) -> Vec<(GroupId, Sequence, Event)> {
+        let held = self.dispatcher.held(now, record.id, None, Sequence(0), MAX_REVOKED);
+        let out = held.into_iter().filter(|held| matches!(held.state, HeldState::Outstanding { .. }));
+        out.map(|held| {
+            let attempt = EndedAttempt {
+                generation: record.base_generation,
+                attempt: held.attempt,
+                consumer: held.consumer,
+                delivered: held.delivered,
+                replayed: held.replayed,
+                outcome: AttemptOutcome::Revoked,
+                reason: Box::default(),
+            };
+            let event = Event { time: now.unix, attempt: Some(attempt), settled: None };
+            (record.id, held.sequence, event)
+        })
+        .collect()
     }
 
     fn grant_deletion(

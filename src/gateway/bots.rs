@@ -93,18 +93,19 @@ fn start(
         group: bot.group,
         retention_max_age_ms: millis(bot.retention.max_age),
         retention_max_bytes: bot.retention.max_bytes,
-        dead_letter_max_age_ms: None,
-        dead_letter_max_bytes: None,
+        dead_letter_max_age_ms: Some(millis(bot.dead_letters.max_age)),
+        dead_letter_max_bytes: Some(bot.dead_letters.max_bytes),
     });
     let settings = driver::Settings {
         retention_max_age_ms: millis(bot.retention.max_age),
         retention_max_bytes: bot.retention.max_bytes,
+        dead_letter_max_age_ms: millis(bot.dead_letters.max_age),
+        dead_letter_max_bytes: bot.dead_letters.max_bytes,
         drain_grace_ms,
         groups: bot.groups.clone(),
         group: bot.group,
         seed: super::seed(),
         spans,
-        ..driver::Settings::default()
     };
     let driver::Running { handle, ended } = driver::start(name, journal, settings, metrics.clone())
         .map_err(|source| Failure::Start { bot: name.into(), source })?;

@@ -1,6 +1,6 @@
 //! A bot's connection to Telegram, as inspectors show it.
 
-use crate::inspect::{Connection, ConnectionMode};
+use crate::inspect::{Connection, ConnectionMode, Webhook};
 use crate::telegram::{ActiveMode, Status, StatusReader};
 
 /// Where the connection is looked at.
@@ -20,6 +20,13 @@ fn connection(status: Status) -> Connection {
         conflict: status.conflict,
         last_error: status.last_error,
         pending: status.pending,
-        ..Connection::default()
+        webhook: status.webhook.map(|webhook| Webhook {
+            url: webhook.url,
+            last_error_time: webhook.last_error_time,
+            last_error_message: webhook.last_error_message,
+            max_connections: webhook.max_connections,
+            checked: webhook.checked,
+        }),
+        allowed_updates: status.allowed_updates,
     }
 }

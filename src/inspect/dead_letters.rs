@@ -9,7 +9,7 @@ const LETTERS_AT_ONCE: usize = 64;
 /// Dead letters that one call looks at.
 const LETTERS_PER_CALL: usize = 4_096;
 /// Bytes of payloads that one call reads.
-const BYTES_PER_CALL: usize = 8 << 20;
+const BYTES_PER_CALL: usize = 4 << 20;
 
 /// Dead letters, and where to go on.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -7,10 +7,10 @@ use crate::wire;
 
 /// Heads that are read at once: some 150 bytes each, and a short transaction.
 const HEADS_AT_ONCE: usize = 2_048;
-/// Heads that one call looks at. Read at some millions a second, they take a part of the 50 ms that a list may take.
-const HEADS_PER_CALL: usize = 65_536;
-/// Bytes of payloads that one call reads: the same, at some GB a second with the copying.
-const BYTES_PER_CALL: usize = 8 << 20;
+/// Heads that one call looks at: at some 15 million a second they take a fifth of the 50 ms that a list may take.
+const HEADS_PER_CALL: usize = 131_072;
+/// Bytes of payloads that one call reads: searched at some 300 MB a second, they take a quarter of it.
+const BYTES_PER_CALL: usize = 4 << 20;
 /// Payloads that are read at once.
 const PAYLOADS_AT_ONCE: usize = 64;
 
@@ -139,9 +139,12 @@ impl Inspector {
             (None, Direction::Down) => high,
         };
         let matcher = selection.matcher();
+        // What is wanted may be all there is: no more is read than that, until it is seen that few match.
+        let mut at_once = limit.clamp(1, HEADS_AT_ONCE);
         loop {
             let heads = if selection.sequences.is_empty() {
-                let count = HEADS_AT_ONCE.min(*budget);
+                let count = at_once.min(*budget);
+                at_once = HEADS_AT_ONCE.min(at_once * 2);
                 match direction {
                     Direction::Up => self.journal.heads(at, count)?,
                     Direction::Down => self.journal.heads_back(at, count)?,

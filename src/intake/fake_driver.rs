@@ -29,6 +29,7 @@ pub(crate) struct FakeDriver {
     stored: Arc<Mutex<Stored>>,
     state: Arc<watch::Sender<IntakeState>>,
     pub(crate) own_webhook: Arc<watch::Sender<Option<Box<str>>>>,
+    pub(crate) wanted: watch::Sender<WantedKinds>,
     changed: watch::Receiver<u64>,
 }
 
@@ -37,17 +38,18 @@ impl FakeDriver {
         let (inputs, received) = mpsc::channel();
         let state = Arc::new(watch::Sender::new(IntakeState::Open));
         let own_webhook = Arc::new(watch::Sender::new(None));
-        let handle = BotHandle::new(
-            "default",
-            inputs,
-            state.subscribe(),
-            own_webhook.subscribe(),
-            watch::Sender::new(WantedKinds::default()).subscribe(),
-        );
+        let wanted = watch::Sender::new(WantedKinds::default());
+        let handle =
+            BotHandle::new("default", inputs, state.subscribe(), own_webhook.subscribe(), wanted.subscribe());
         let stored = Arc::new(Mutex::new(Stored::default()));
         let (changes, changed) = watch::channel(0);
-        let driver =
-            Self { stored: stored.clone(), state: state.clone(), own_webhook: own_webhook.clone(), changed };
+        let driver = Self {
+            stored: stored.clone(),
+            state: state.clone(),
+            own_webhook: own_webhook.clone(),
+            wanted,
+            changed,
+        };
         std::thread::spawn(move || {
             while let Ok(input) = received.recv() {
                 carry_out(input, &stored, &state, &own_webhook);

@@ -159,8 +159,8 @@ impl<P: Place> Subject<P> {
         assert_eq!(reader.quarantined(0, usize::MAX).unwrap(), all);
         assert_eq!(reader.quarantined_back(u64::MAX, usize::MAX).unwrap(), back);
         if let [first, second, ..] = &*all {
-            assert_eq!(reader.quarantined(first.0 + 1, 1).unwrap(), [second.clone()]);
-            assert_eq!(reader.quarantined_back(second.0 - 1, 1).unwrap(), [first.clone()]);
+            assert_eq!(reader.quarantined(first.0 + 1, 1).unwrap(), std::slice::from_ref(second));
+            assert_eq!(reader.quarantined_back(second.0 - 1, 1).unwrap(), std::slice::from_ref(first));
         }
     }
 }

@@ -55,6 +55,8 @@ pub struct WebhookInfo {
     pub last_error_date: Option<u64>,
     /// How.
     pub last_error_message: Option<Box<str>>,
+    /// How many connections Telegram opens at once.
+    pub max_connections: Option<u32>,
 }
 
 /// What setWebhook asks for.
@@ -63,8 +65,7 @@ pub(super) struct SetWebhook<'a> {
     pub url: &'a str,
     pub secret_token: &'a str,
     pub max_connections: u8,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub allowed_updates: Option<&'a [Box<str>]>,
+    pub allowed_updates: &'a [Box<str>],
     pub drop_pending_updates: bool,
 }
 
@@ -81,8 +82,7 @@ pub(super) struct GetUpdates<'a> {
     pub limit: u8,
     /// Seconds.
     pub timeout: u64,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub allowed_updates: Option<&'a [Box<str>]>,
+    pub allowed_updates: &'a [Box<str>],
 }
 
 #[derive(Serialize)]

@@ -12,6 +12,7 @@
 mod api;
 mod backoff;
 mod call_error;
+mod kinds;
 mod mode;
 mod page;
 mod polling;
@@ -39,7 +40,7 @@ pub use call_error::{CallError, Conflict};
 pub use probe::{Finding, Probe, probe};
 pub use secret::{InvalidSecret, check_secret, webhook_secret};
 pub use settings::{BotToken, InvalidToken, Mode, Settings};
-pub use status::{ActiveMode, Status, StatusReader};
+pub use status::{ActiveMode, Status, StatusReader, WebhookStatus};
 pub use webhook_url::{InvalidWebhookUrl, check_url, check_webhook_url};
 
 /// What an operator must mend before the bot can work.
@@ -126,6 +127,9 @@ struct Pace {
     watch: Duration,
     /// Between two repairs of our own webhook.
     heal: Duration,
+    /// After the kinds to ask for have changed, until the webhook is set again: groups come in bursts, and Telegram
+    /// takes one setWebhook a second.
+    kinds: Duration,
 }
 
 impl Pace {
@@ -139,6 +143,7 @@ impl Pace {
             recheck: Duration::from_secs(30),
             watch: Duration::from_secs(30),
             heal: Duration::from_secs(3600),
+            kinds: Duration::from_secs(2),
         }
     }
 }

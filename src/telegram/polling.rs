@@ -56,18 +56,28 @@ impl Telegram {
             last_conflict: None,
             fresh: true,
         };
+        let mut kinds = self.kinds();
         loop {
             if self.wait_until_open().await.is_err() {
                 return Ended::DriverStopped;
             }
             let timeout = if at.fresh { Duration::ZERO } else { self.settings.poll_timeout };
+            let asked = kinds.current();
             let request = GetUpdates {
                 offset: at.offset,
                 limit: LIMIT,
                 timeout: timeout.as_secs(),
-                allowed_updates: self.settings.allowed_updates.as_deref(),
+                allowed_updates: &asked,
             };
-            match self.api.get_updates(&request).await {
+            let answer = tokio::select! {
+                answer = self.api.get_updates(&request) => answer,
+                // What a dropped poll would have brought comes with the next one.
+                () = kinds.other_than(&asked) => continue,
+            };
+            if answer.is_ok() {
+                self.reporter.asked_for(&asked);
+            }
+            match answer {
                 Ok(page) => match self.store(page, &mut at).await {
                     Stored::Durable => self.polled(&mut at),
                     Stored::Stuck => {

@@ -93,7 +93,7 @@ pub struct Settings {
     pub webhook_secret: Option<Box<str>>,
     /// `max_connections` of setWebhook, 1–100.
     pub max_connections: u8,
-    /// Kinds to ask Telegram for; none leaves what is set there.
+    /// Kinds to ask Telegram for, an empty list for its default; without, those that the groups want.
     pub allowed_updates: Option<Vec<Box<str>>>,
     /// Whether a webhook that somebody else has set may be deleted or overwritten.
     pub takeover: bool,

@@ -43,8 +43,27 @@ pub struct Status {
     pub last_error: Option<Box<str>>,
     /// How many updates wait at Telegram; known with a webhook only.
     pub pending: Option<u64>,
+    /// The webhook as Telegram reported it last; `None` while polling.
+    pub webhook: Option<WebhookStatus>,
+    /// The kinds that Telegram was asked for; none for its default, and as long as it was not asked.
+    pub allowed_updates: Vec<Box<str>>,
     /// Why no updates are taken at the moment.
     pub paused: Option<PauseReason>,
+}
+
+/// What Telegram said last about the webhook.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct WebhookStatus {
+    /// Where Telegram posts to: scheme, host and path of our own, scheme and host of a stranger's. Empty if nowhere.
+    pub url: Box<str>,
+    /// When Telegram last failed to deliver.
+    pub last_error_time: Option<UnixMillis>,
+    /// Why, in Telegram's words; empty if it has not failed.
+    pub last_error_message: Box<str>,
+    /// How many connections Telegram opens at once.
+    pub max_connections: u32,
+    /// When this was asked.
+    pub checked: UnixMillis,
 }
 
 /// Where the status is read. Cheap to clone.
@@ -137,7 +156,23 @@ impl Reporter {
                 status.connected_since = None;
             }
             status.mode = Some(mode);
+            if mode == ActiveMode::Polling {
+                status.webhook = None;
+            }
         });
+    }
+
+    /// Telegram has told about the webhook.
+    pub(super) fn webhook(&self, webhook: WebhookStatus) {
+        self.change(|status| status.webhook = Some(webhook));
+    }
+
+    /// Telegram was asked for these kinds, and has answered.
+    pub(super) fn asked_for(&self, kinds: &[Box<str>]) {
+        if self.status.borrow().allowed_updates != kinds {
+            tracing::info!(bot = self.bot(), ?kinds, "Telegram is asked for other kinds of updates now");
+            self.change(|status| status.allowed_updates = kinds.into());
+        }
     }
 
     /// Somebody else holds the bot.

@@ -7,8 +7,8 @@ use super::api::{SetWebhook, WebhookInfo};
 use super::backoff::Backoff;
 use super::mode::{Owner, stranger_message};
 use super::secret::webhook_secret;
-use super::status::ActiveMode;
-use super::webhook_url::host_of;
+use super::status::{ActiveMode, WebhookStatus};
+use super::webhook_url::{host_of, shown};
 use super::{CallError, Ended, Fatal, Telegram};
 use crate::intake::{AppendError, UnixMillis, now};
 
@@ -25,6 +25,8 @@ struct Held {
     since: UnixMillis,
     /// When it was last repaired.
     last_heal: Option<Instant>,
+    /// The kinds that it was last set with.
+    asked: Vec<Box<str>>,
 }
 
 impl Telegram {
@@ -34,7 +36,8 @@ impl Telegram {
         let Some(url) = self.settings.webhook_url.as_deref() else {
             return Err(Fatal::NoWebhookUrl { bot: self.settings.bot.clone() });
         };
-        let mut held = Held { registered: false, since: now(), last_heal: None };
+        let mut held = Held { registered: false, since: now(), last_heal: None, asked: Vec::new() };
+        let mut kinds = self.kinds();
         let mut backoff = self.backoff(self.pace.trouble);
         loop {
             let info = match self.api.webhook_info().await {
@@ -51,10 +54,26 @@ impl Telegram {
                     continue;
                 }
             };
-            self.reporter.pending(info.pending_update_count);
             let owner = self.owner_of(&info.url);
+            self.show(&info, owner);
+            let wanted = kinds.current();
             if owner == Owner::Stranger && !self.settings.takeover {
                 self.reporter.conflict(&stranger_message(&info.url));
+            } else if owner == Owner::Wanted && held.registered && wanted != held.asked {
+                // No drift: what is asked for has changed.
+                if let Err(error) = self.register(url, &wanted, drop_pending).await {
+                    self.reporter
+                        .degraded(&format!("cannot ask for other kinds of updates: {error}; trying again"));
+                    match error {
+                        CallError::Unauthorized | CallError::NotFound => return Ok(Ended::TokenRefused),
+                        CallError::TooManyRequests { retry_after } => tokio::time::sleep(retry_after).await,
+                        _ => tokio::time::sleep(backoff.wait()).await,
+                    }
+                    continue;
+                }
+                held.since = now();
+                held.asked = wanted;
+                continue;
             } else if owner == Owner::Wanted && held.registered {
                 backoff.reset();
                 self.reporter.conflict_over();
@@ -62,10 +81,16 @@ impl Telegram {
                 if self.remember(url).await == Err(AppendError::Stopped) {
                     return Ok(Ended::DriverStopped);
                 }
+                tokio::select! {
+                    () = self.pause(&mut backoff, &held) => {}
+                    () = kinds.other_than(&held.asked) => tokio::time::sleep(self.pace.kinds).await,
+                }
+                continue;
             } else if self.may_set(&held, &info) {
-                match self.register(url, drop_pending).await {
+                match self.register(url, &wanted, drop_pending).await {
                     Ok(()) => {
                         held.since = now();
+                        held.asked = wanted;
                         if std::mem::replace(&mut held.registered, true) {
                             held.last_heal = Some(Instant::now());
                         }
@@ -118,7 +143,12 @@ impl Telegram {
     }
 
     /// Sets the webhook and remembers that it is ours.
-    async fn register(&self, url: &str, drop_pending: &mut bool) -> Result<(), CallError> {
+    async fn register(
+        &self,
+        url: &str,
+        kinds: &[Box<str>],
+        drop_pending: &mut bool,
+    ) -> Result<(), CallError> {
         let refused = |error: super::InvalidSecret| CallError::Refused {
             code: 400,
             description: error.to_string().into(),
@@ -127,18 +157,31 @@ impl Telegram {
             url,
             secret_token: &webhook_secret(&self.settings).map_err(refused)?,
             max_connections: self.settings.max_connections,
-            allowed_updates: self.settings.allowed_updates.as_deref(),
+            allowed_updates: kinds,
             drop_pending_updates: *drop_pending,
         };
         self.api.set_webhook(&request).await?;
         if std::mem::take(drop_pending) {
             tracing::warn!(bot = &*self.settings.bot, "dropped what was pending at Telegram, as asked for");
         }
+        self.reporter.asked_for(kinds);
         self.reporter.conflict_over();
         self.reporter.connected(ActiveMode::Webhook);
         // If this fails, the next look at the webhook tries again; until then the URL is known as the wanted one.
         let _ = self.remember(url).await;
         Ok(())
+    }
+
+    /// Shows what Telegram has told.
+    fn show(&self, info: &WebhookInfo, owner: Owner) {
+        self.reporter.pending(info.pending_update_count);
+        self.reporter.webhook(WebhookStatus {
+            url: shown(&info.url, owner != Owner::Stranger),
+            last_error_time: info.last_error_date.map(|seconds| UnixMillis(seconds.saturating_mul(1000))),
+            last_error_message: info.last_error_message.clone().unwrap_or_default(),
+            max_connections: info.max_connections.unwrap_or_default(),
+            checked: now(),
+        });
     }
 
     async fn remember(&self, url: &str) -> Result<(), AppendError> {

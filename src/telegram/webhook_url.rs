@@ -69,6 +69,19 @@ pub fn check_url(url: &str, local_api: bool) -> Result<(), InvalidWebhookUrl> {
     }
 }
 
+/// A URL without what may be secret in it: user, password and query, and the path of one that is not our own.
+pub(super) fn shown(url: &str, own: bool) -> Box<str> {
+    let Ok(mut parsed) = Url::parse(url) else { return Box::default() };
+    parsed.set_query(None);
+    parsed.set_fragment(None);
+    if !own {
+        parsed.set_path("");
+    }
+    // A URL that cannot have a user has none.
+    let _ = parsed.set_username("").and_then(|()| parsed.set_password(None));
+    String::from(parsed).into()
+}
+
 /// The host of a URL, for messages: a URL itself may hold somebody's secrets.
 pub(super) fn host_of(url: &str) -> String {
     let host = Url::parse(url).ok().and_then(|url| url.host_str().map(str::to_owned));

@@ -13,7 +13,7 @@ use serde_json::value::RawValue;
 pub use chat_type::ChatType;
 pub use key::Key;
 pub use kind::KindCode;
-use payload::Payload;
+use payload::{Chat, Payload};
 
 /// What is read of an update. The JSON itself is borrowed and never taken apart further.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -83,7 +83,7 @@ pub fn parse(body: &[u8]) -> Result<Update<'_>, ParseError> {
     let update_id = integer(update_id).filter(|id| *id >= 1).ok_or(ParseError::BadUpdateId)?;
     let (kind, kind_name, payload) = envelope.payload();
     let payload = payload.map_or_else(Payload::default, Payload::read);
-    let chat_id = payload.chat_id(kind);
+    let Chat { id: chat_id, chat_type } = payload.chat(kind);
     let user_id = payload.user_id(kind);
     let key = match (chat_id, user_id) {
         (Some(chat), _) => Key::Chat(chat),
@@ -91,7 +91,7 @@ pub fn parse(body: &[u8]) -> Result<Update<'_>, ParseError> {
         (None, None) => payload.other_key(kind).unwrap_or(Key::Update(update_id)),
     };
     let thread_id = payload.thread_id(kind);
-    let (chat_type, label) = (payload.chat_type(kind), payload.label(kind));
+    let label = payload.label(kind);
     Ok(Update { update_id, kind, kind_name, key, chat_id, user_id, thread_id, chat_type, label, json })
 }
 

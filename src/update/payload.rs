@@ -50,33 +50,23 @@ impl<'a> Payload<'a> {
     }
 
     /// The chat that the payload itself belongs to.
-    pub(super) fn chat_id(&self, kind: KindCode) -> Option<i64> {
+    pub(super) fn chat(&self, kind: KindCode) -> Chat {
         match kind {
-            KindCode::CALLBACK_QUERY => Self::own_id(Self::inside(self.message).chat),
-            KindCode::POLL_ANSWER => Self::own_id(self.voter_chat),
+            KindCode::CALLBACK_QUERY => Chat::read(Self::inside(self.message).chat),
+            KindCode::POLL_ANSWER => Chat::read(self.voter_chat),
             KindCode::POLL
             | KindCode::BUSINESS_CONNECTION
             | KindCode::INLINE_QUERY
             | KindCode::CHOSEN_INLINE_RESULT
             | KindCode::SHIPPING_QUERY
             | KindCode::PRE_CHECKOUT_QUERY
-            | KindCode::PURCHASED_PAID_MEDIA => None,
+            | KindCode::PURCHASED_PAID_MEDIA => Chat::default(),
             KindCode::UNKNOWN => {
-                Self::own_id(self.chat).or_else(|| Self::own_id(Self::inside(self.message).chat))
+                let own = Chat::read(self.chat);
+                if own.id.is_some() { own } else { Chat::read(Self::inside(self.message).chat) }
             }
-            _ => Self::own_id(self.chat),
+            _ => Chat::read(self.chat),
         }
-    }
-
-    /// The type of the chat that it belongs to.
-    pub(super) fn chat_type(&self, kind: KindCode) -> Option<ChatType> {
-        let chat = match kind {
-            KindCode::CALLBACK_QUERY => Self::inside(self.message).chat,
-            KindCode::POLL_ANSWER => self.voter_chat,
-            KindCode::UNKNOWN => self.chat.or_else(|| Self::inside(self.message).chat),
-            _ => self.chat,
-        };
-        ChatType::from_name(&string(Self::inside(chat).r#type?)?)
     }
 
     /// A message's command without its slash, in lower case; a callback query's data; else nothing.
@@ -88,8 +78,8 @@ impl<'a> Payload<'a> {
             return None;
         }
         let raw = self.text.or(self.caption)?;
-        // Most texts are no commands, and not to be unescaped for that.
-        if !(raw.get().starts_with("\"/") || raw.get().starts_with("\"\\")) {
+        // Most texts are no commands, and not to be unescaped for that: Telegram escapes all that is not ASCII.
+        if !SLASHES.iter().any(|slash| raw.get().starts_with(slash)) {
             return None;
         }
         let text = string(raw)?;
@@ -127,6 +117,24 @@ impl<'a> Payload<'a> {
             KindCode::UNKNOWN => id_text(self.id).map(Key::Id),
             _ => id_text(self.business_connection_id).map(Key::Connection),
         }
+    }
+}
+
+/// How a text begins in JSON if its first character is a slash.
+const SLASHES: [&str; 4] = [r#""/"#, r#""\/"#, r#""\u002f"#, r#""\u002F"#];
+
+/// What is read of a chat.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Chat {
+    pub(super) id: Option<i64>,
+    pub(super) chat_type: Option<ChatType>,
+}
+
+impl Chat {
+    fn read(field: Option<&RawValue>) -> Self {
+        let chat = Payload::inside(field);
+        let id = chat.id.and_then(integer);
+        Self { id, chat_type: chat.r#type.and_then(string).and_then(|name| ChatType::from_name(&name)) }
     }
 }
 

@@ -1,12 +1,13 @@
 //! ReplayUpdates and ReplayDeadLetters.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use switchboard::driver::SteerError;
 use switchboard::grpc::proto::client::{
     ReplayDeadLettersRequest, ReplayUpdatesRequest, ReplayUpdatesResponse, Selection,
 };
 use switchboard::model::{Sequence, UpdateStanding};
+use tokio::time::Instant;
 use tokio_stream::StreamExt;
 use tonic::{Code, Status, Streaming};
 

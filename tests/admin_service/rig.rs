@@ -108,9 +108,14 @@ pub fn stored(sequence: u64, chat: i64, user: i64, kind: &str, json: &str) -> St
 impl Rig {
     /// A server with the one bot `default` that has these groups.
     pub async fn start(groups: Vec<GroupView>) -> Self {
+        Self::with_room(groups, 64 << 20).await
+    }
+
+    /// The same, with a journal of this size.
+    pub async fn with_room(groups: Vec<GroupView>, max_bytes: u64) -> Self {
         let directory = tempfile::tempdir().unwrap();
         let mut journal =
-            lmdb::open(&directory.path().join("journal"), 1, &lmdb::Options::with_max_bytes(64 << 20))
+            lmdb::open(&directory.path().join("journal"), 1, &lmdb::Options::with_max_bytes(max_bytes))
                 .unwrap();
         let records = groups.iter().map(|group| group.record.clone()).collect();
         journal.commit(&Batch { groups: records, ..Batch::default() }).unwrap();

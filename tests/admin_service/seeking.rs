@@ -95,5 +95,9 @@ async fn a_target_beyond_what_there_is_is_refused() {
     let unknown = SeekGroupRequest { group: "order".into(), ..seek(time(1)) };
     let unknown = rig.client.seek_group(unknown).await.unwrap_err();
     assert_eq!(reason(&unknown, Code::NotFound), "GROUP_NOT_FOUND");
+    rig.world().groups[0].ephemeral = true;
+    let dry = SeekGroupRequest { dry_run: true, ..seek(Target::Earliest(true)) };
+    let ephemeral = rig.client.seek_group(dry).await.unwrap_err();
+    assert_eq!(reason(&ephemeral, Code::FailedPrecondition), "GROUP_EPHEMERAL");
     assert_eq!(rig.told(), Vec::<String>::new());
 }

@@ -23,6 +23,7 @@ mod forward;
 mod gateway;
 mod group_life;
 mod kills;
+mod kinds;
 mod moods;
 mod operating;
 mod operator;

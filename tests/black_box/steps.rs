@@ -58,10 +58,16 @@ pub struct Hands {
 impl Hands {
     /// Joins a group, on a connection of its own.
     pub async fn join(grpc: SocketAddr, group: &str) -> Self {
+        Self::subscribe(grpc, SubscribeRequest { group: group.to_owned(), ..SubscribeRequest::default() })
+            .await
+    }
+
+    /// Joins a group in just this way.
+    pub async fn subscribe(grpc: SocketAddr, request: SubscribeRequest) -> Self {
         let mut client = DeliveryServiceClient::connect(format!("http://{grpc}")).await.unwrap();
-        let request = SubscribeRequest { group: group.to_owned(), ..SubscribeRequest::default() };
+        let group = request.group.clone();
         let stream = client.subscribe(request).await.unwrap().into_inner();
-        Self { client, stream, group: group.to_owned() }
+        Self { client, stream, group }
     }
 
     /// The next event, or how the stream ended.

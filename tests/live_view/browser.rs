@@ -2,7 +2,6 @@
 
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
-use std::sync::Mutex;
 use std::time::Duration;
 
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
@@ -10,6 +9,7 @@ use tokio::process::Command;
 
 use crate::handler::Handler;
 use crate::rig::Rig;
+use crate::tools::tool;
 
 /// A whole walk, on a machine that does other things, too.
 const PATIENCE: Duration = Duration::from_secs(240);
@@ -19,18 +19,9 @@ pub struct Browser {
 }
 
 impl Browser {
-    /// The browser; installed if it is missing. Where that is not possible the test fails with what to do.
-    pub fn find() -> Self {
-        static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
-        let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-        let _guard = ONE_AT_A_TIME.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-        let installed =
-            std::process::Command::new(root.join("scripts/install-browser")).output().expect("bash runs");
-        let said = String::from_utf8_lossy(&installed.stderr);
-        assert!(installed.status.success(), "scripts/install-browser cannot make this test ready:\n{said}");
-        let tools = std::env::var_os("SWITCHBOARD_TOOLS_DIR")
-            .map_or_else(|| root.join("target/tools"), PathBuf::from);
-        Self { executable: tools.join("bin/browser") }
+    /// The browser, if it is there or may be installed.
+    pub fn find() -> Option<Self> {
+        tool("install-browser", "tools/bin/browser").map(|executable| Self { executable })
     }
 
     /// Runs the script to its end, and does what it asks for.

@@ -7,7 +7,7 @@ const HOSTILE = "<img src=x onerror=\"document.title='owned'\"><script>document.
 await walk("operator", async (page, step, shot) => {
   const cell = (row, label) => page.locator("tr", { has: page.getByRole("link", { name: row, exact: true }) }).locator(`[data-label="${label}"]`);
   const go = (hash) => page.evaluate((to) => { location.hash = to; }, hash);
-  const said = (text) => page.getByRole("alert").getByText(text).waitFor();
+  const said = (text) => page.locator("#said").getByText(text).waitFor();
   const figure = (label) => page.locator("main .figure", { has: page.getByText(label, { exact: true }) }).locator("dd");
 
   await step("the overview shows the bot and the group", async () => {
@@ -134,6 +134,7 @@ await walk("operator", async (page, step, shot) => {
     await cell("orders", "State").getByText("paused").waitFor();
     await shot("overview");
     await page.getByRole("link", { name: "orders", exact: true }).press("Enter");
+    await page.getByRole("button", { name: "Resume…" }).waitFor();
     await page.keyboard.press("p");
     await page.getByRole("dialog", { name: "Resume orders?" }).getByRole("button", { name: "Resume" }).click();
     await said("orders is resumed");
@@ -161,7 +162,7 @@ await walk("operator", async (page, step, shot) => {
 
   await step("what there is not is said in words", async () => {
     await go("#/group/default/order");
-    await page.getByRole("alert").getByText(/orders/).waitFor();
+    await page.locator("main").getByRole("alert").getByText(/orders/).waitFor();
     await go("#/nonsense");
     await page.getByText("There is no such page").waitFor();
   }, /404 \(Not Found\)/);

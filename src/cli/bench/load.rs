@@ -15,6 +15,11 @@ pub(super) fn traffic(args: &BenchArgs, updates: u64) -> Traffic {
     Traffic { rate: f64::from(args.rate), ..at_full_speed(args, Some(updates)) }
 }
 
+/// At this rate, until it is stopped.
+pub(super) fn at_rate(args: &BenchArgs, rate: u32) -> Traffic {
+    Traffic { rate: f64::from(rate), ..at_full_speed(args, None) }
+}
+
 /// As fast as the updates are taken.
 pub(super) fn at_full_speed(args: &BenchArgs, total: Option<u64>) -> Traffic {
     Traffic {

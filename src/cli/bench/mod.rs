@@ -10,6 +10,7 @@ mod load;
 mod report;
 mod rig;
 mod table;
+mod trim;
 mod usage;
 
 use std::io::Write as _;
@@ -83,6 +84,18 @@ pub struct BenchArgs {
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1_000_000..))]
     backlog: Option<u64>,
 
+    /// Instead: latency at a rate while N settled updates are trimmed
+    ///
+    /// Stores and settles N updates. Sends more at --rate (1000 if that is 0) for half a minute, restarts the gateway
+    /// with a retention that all of them have passed, and sends at the same rate until they are gone.
+    #[arg(
+        long,
+        value_name = "N",
+        conflicts_with_all = ["backlog", "restart"],
+        value_parser = clap::value_parser!(u64).range(1..),
+    )]
+    trim: Option<u64>,
+
     /// Leave out what the machine could do at most
     ///
     /// That is measured after the gateway, by processes that do one thing each: append and sync (as many bytes at a
@@ -148,6 +161,8 @@ enum BenchError {
     Stalled { after: Duration, progress: String },
     #[error("the gateway has stored {stored} of {wanted} updates and takes no more")]
     NotStored { stored: u64, wanted: u64 },
+    #[error("the gateway has trimmed {trimmed} of {wanted} updates and does not go on")]
+    NotTrimmed { trimmed: u64, wanted: u64 },
     #[error("the raw log {path}: {source}")]
     RawLog { path: PathBuf, source: std::io::Error },
     #[error("the bare stream: {0}")]
@@ -196,9 +211,10 @@ pub async fn run(args: BenchArgs) -> ExitCode {
 }
 
 async fn measure(args: &BenchArgs) -> Result<report::Report, BenchError> {
-    match (args.restart, args.backlog) {
-        (Some(updates), _) => rig::restart(args, updates).await,
-        (None, Some(updates)) => backlog::run(args, updates).await,
-        (None, None) => rig::throughput(args).await,
+    match (args.restart, args.backlog, args.trim) {
+        (Some(updates), _, _) => rig::restart(args, updates).await,
+        (None, Some(updates), _) => backlog::run(args, updates).await,
+        (None, None, Some(updates)) => trim::run(args, updates).await,
+        (None, None, None) => rig::throughput(args).await,
     }
 }

@@ -17,6 +17,8 @@ pub(super) struct Report {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) backlog: Option<Backlog>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) trim: Option<Trim>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) limits: Option<Limits>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) limit: Option<Limit>,
@@ -102,6 +104,16 @@ pub(super) struct Backlog {
     pub(super) proved: bool,
 }
 
+/// Settled updates that are removed while others come.
+#[derive(Debug, Default, Serialize)]
+pub(super) struct Trim {
+    pub(super) settled: u64,
+    pub(super) seconds_to_trim: f64,
+    pub(super) latency_before: Quantiles,
+    pub(super) latency_while_trimming: Quantiles,
+    pub(super) proved: bool,
+}
+
 /// What the machine can do at most.
 #[derive(Debug, Serialize)]
 pub(super) struct Limits {
@@ -139,7 +151,7 @@ impl Limits {
 
 impl Report {
     pub(super) fn new(setup: Setup) -> Self {
-        Self { setup, throughput: None, restart: None, backlog: None, limits: None, limit: None }
+        Self { setup, throughput: None, restart: None, backlog: None, trim: None, limits: None, limit: None }
     }
 
     /// Takes in what the machine can do at most, and compares.
@@ -155,6 +167,7 @@ impl Report {
     pub(super) fn holds(&self) -> bool {
         self.throughput.as_ref().is_none_or(|throughput| throughput.proved)
             && self.backlog.as_ref().is_none_or(|backlog| backlog.proved)
+            && self.trim.as_ref().is_none_or(|trim| trim.proved)
     }
 
     pub(super) fn json(&self) -> String {
@@ -223,6 +236,7 @@ mod tests {
         report.throughput = Some(Throughput::default());
         report.restart = Some(Restart::default());
         report.backlog = Some(Backlog::default());
+        report.trim = Some(Trim::default());
         report.set_limits(limits(1.0, 1.0, 1.0, 1.0));
         let mut fields = BTreeSet::new();
         list(&serde_json::from_str(&report.json()).unwrap(), "", &mut fields);

@@ -15,6 +15,7 @@ use super::{BenchArgs, BenchError, Mode};
 use crate::cli::clock;
 use crate::cli::processes::{Gateway, GatewaySettings, TemporaryDirectory, free_addresses};
 use crate::cli::simulation::Simulation;
+use crate::simulator::Traffic;
 
 /// Everything at once: updates come in while consumers take them.
 pub(super) async fn throughput(args: &BenchArgs) -> Result<Report, BenchError> {
@@ -156,6 +157,32 @@ impl Rig {
             tokio::time::sleep(FILL_INTERVAL).await;
         }
         Ok(())
+    }
+
+    /// Starts the gateway anew, with these further variables of its environment.
+    pub(super) async fn restart(&mut self, environment: &[(&str, &str)]) -> Result<(), BenchError> {
+        self.gateway.stop().await?;
+        let further = environment.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
+        self.settings.environment.extend(further);
+        self.gateway = Gateway::spawn(&self.settings)?;
+        Ok(self.gateway.ready().await?)
+    }
+
+    pub(super) fn send(&self, traffic: Traffic) {
+        self.load.send(traffic);
+    }
+
+    pub(super) async fn stop_sending(&self) {
+        self.load.stop_and_settle().await;
+    }
+
+    /// How many updates Telegram has got rid of.
+    pub(super) fn confirmed(&self) -> u64 {
+        self.load.counts().confirmed
+    }
+
+    pub(super) async fn trimmed(&self) -> Result<u64, BenchError> {
+        Ok(self.gateway.metric("switchboard_updates_trimmed_total", "").await? as u64)
     }
 
     async fn stored(&self) -> Result<u64, BenchError> {

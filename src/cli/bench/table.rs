@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use super::report::{Backlog, Limits, Report, Throughput};
+use super::report::{Backlog, Limits, Report, Throughput, Trim};
 
 impl Report {
     pub(super) fn table(&self) -> String {
@@ -33,6 +33,9 @@ impl Report {
         }
         if let Some(backlog) = &self.backlog {
             backlog.rows(&mut table);
+        }
+        if let Some(trim) = &self.trim {
+            trim.rows(&mut table);
         }
         if let Some(limits) = &self.limits {
             limits.rows(&mut table);
@@ -118,6 +121,25 @@ impl Backlog {
                 self.cpu_ratio
             ),
         );
+        table
+            .row("checked", if self.proved { "every update once, in order".into() } else { "FAILED".into() });
+    }
+}
+
+impl Trim {
+    fn rows(&self, table: &mut Table) {
+        table.row("trimmed", format!("{} updates in {:.1} s", self.settled, self.seconds_to_trim));
+        for (name, latency) in
+            [("latency, all kept", &self.latency_before), ("latency, trimming", &self.latency_while_trimming)]
+        {
+            table.row(
+                name,
+                format!(
+                    "p50 {:.2} ms, p90 {:.2} ms, p99 {:.2} ms, max {:.2} ms",
+                    latency.p50_ms, latency.p90_ms, latency.p99_ms, latency.max_ms
+                ),
+            );
+        }
         table
             .row("checked", if self.proved { "every update once, in order".into() } else { "FAILED".into() });
     }

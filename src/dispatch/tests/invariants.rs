@@ -21,7 +21,12 @@ pub(super) fn check(world: &World) {
         let pending = progress.replays.keys().copied();
         let pending = pending.filter(|at| progress.replay_of(world.head(*at)).is_some());
         assert!(group.replays.sequences().eq(pending), "{:?}", progress.replays);
-        let unsettled = world.retained().find(|head| progress.concerns(head)).map(|head| head.sequence);
+        let unsettled = world.retained().filter(|head| progress.concerns(head)).map(|head| head.sequence);
+        let unsettled: Vec<_> = unsettled.collect();
+        let (exact, counted) = (group.lag.is_exact(), group.lag.count());
+        let lag = unsettled.len() as u64;
+        assert!(if exact { counted == lag } else { counted <= lag }, "{:?} of {lag}", group.lag);
+        let unsettled = unsettled.first().copied();
         let cursor = world.dispatcher.cursor(*id).unwrap();
         assert!(unsettled.is_none_or(|at| cursor < at), "the cursor {cursor:?} passes {unsettled:?}");
         assert!(cursor >= progress.cursor);

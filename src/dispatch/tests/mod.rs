@@ -10,4 +10,6 @@ mod script;
 mod steered;
 mod steering;
 mod transcripts;
+mod views;
+mod words;
 mod world;

@@ -2,7 +2,10 @@
 //!
 //! ```text
 //! group max-failures=5 …         before anything else: settings that are not the default
+//! group ordering=user fallback=yes kinds=… max-age=callback_query:150s,poll:1h
 //! append a b 7/c*20 many:1000    updates: of key a, of b, twenty of c in shard 7, one each of a thousand keys
+//! append a kind=… type=… label=… user=u topic=t claimed=yes
+//! filter kinds=… types=… commands=… prefixes=… · change max-age=… max-failures=… · pause · resume
 //! subscribe c1 outstanding=… bytes=… lease=… held=1@1,2@1
 //! ack 1 · reject 1 · release 1 · nack 1 delay=… reason=… · extend 1 for=…
 //! drain c1 · close c1 · leave c1 · time 5s · stall 5s · expire 3
@@ -10,6 +13,7 @@
 //! seek 3 · replay 1 2 · purge 1 2      seek: everything up to 3 counts as settled, nothing above
 //! restart · delete
 //! status · standing 1 2 · held         held of all keys, standing of single updates
+//! consumers · blocked · trail 1
 //! ```
 //!
 //! `1@2` names attempt 2 of update 1 (`1` its newest), `1@2#1` that of boot 1, `1@2%3` that of generation 3.
@@ -18,7 +22,9 @@ use std::collections::BTreeMap;
 use std::fmt::Write;
 
 use super::steering::Steer;
-use super::world::{EPOCH, GROUP, World, key};
+use super::views;
+use super::words::{Args, ms};
+use super::world::{EPOCH, GROUP, World, head, key, record};
 use crate::dispatch::{Change, Command, Handout, Record, StreamId};
 use crate::model::{
     ConsumerSettings, GroupSettings, HeldView, KeyHash, Monotonic, Outcome, Sequence, SettledResult,
@@ -36,41 +42,6 @@ pub(super) struct Script {
     tokens: Vec<Token>,
     key_names: BTreeMap<KeyHash, String>,
     out: String,
-}
-
-/// The words of a line: plain ones and `name=value`.
-struct Args<'a>(Vec<&'a str>);
-
-impl<'a> Args<'a> {
-    fn plain(&self) -> impl Iterator<Item = &'a str> {
-        self.0.iter().copied().filter(|word| !word.contains('='))
-    }
-
-    fn named(&self, name: &str) -> Option<&'a str> {
-        self.0.iter().find_map(|word| word.strip_prefix(name)?.strip_prefix('='))
-    }
-
-    fn ms(&self, name: &str) -> Option<u64> {
-        self.named(name).map(ms)
-    }
-
-    fn number<T: std::str::FromStr>(&self, name: &str) -> Option<T> {
-        self.named(name).map(|text| text.parse().ok().expect("a number"))
-    }
-
-    fn sequences(&self) -> Vec<Sequence> {
-        self.plain().map(|word| Sequence(word.parse().expect("a number"))).collect()
-    }
-
-    fn first(&self) -> &'a str {
-        self.plain().next().expect("a word")
-    }
-}
-
-fn ms(text: &str) -> u64 {
-    let units = [("ms", 1), ("s", 1_000), ("m", 60_000), ("h", 3_600_000)];
-    let (number, unit) = units.iter().find_map(|(name, ms)| Some((text.strip_suffix(name)?, ms))).unwrap();
-    number.parse::<u64>().unwrap() * unit
 }
 
 impl Script {
@@ -91,15 +62,23 @@ impl Script {
         let args = Args(rest.split_whitespace().collect());
         let now = self.world.now;
         match verb {
-            "group" => self.world = World::new(group_settings(&args)),
+            "group" => {
+                let mut record = record(GROUP, Sequence(1), GroupSettings::default());
+                args.change(&mut record);
+                self.world = World::of(record);
+            }
+            "change" => self.world.change_group(|record| args.change(record)),
+            "filter" => self.world.filter(args.filter()),
+            "pause" => self.world.change_group(|record| record.paused = Some(now.unix)),
+            "resume" => self.world.change_group(|record| record.paused = None),
             "append" => self.append(&args),
             "subscribe" => self.subscribe(&args),
             "ack" => self.settle(&args, &Settlement::Ack),
-            "reject" => self.settle(&args, &Settlement::Reject { reason: reason(&args) }),
+            "reject" => self.settle(&args, &Settlement::Reject { reason: args.reason() }),
             "nack" | "release" => {
                 let outcome = if verb == "nack" { Outcome::Failed } else { Outcome::Released };
                 let delay_ms = args.ms("delay");
-                self.settle(&args, &Settlement::Nack { outcome, delay_ms, reason: reason(&args) });
+                self.settle(&args, &Settlement::Nack { outcome, delay_ms, reason: args.reason() });
             }
             "extend" => self.settle(&args, &Settlement::Extend { duration_ms: args.ms("for") }),
             "drain" => self.world.dispatcher.handle_drain(now, self.consumers[args.first()]),
@@ -139,6 +118,9 @@ impl Script {
             "purge" => self.world.steer(Steer::Purge(args.sequences())),
             "standing" => self.standing(&args),
             "held" => self.held(),
+            "consumers" => views::consumers(&self.world, &mut self.out),
+            "blocked" => views::blocked(&self.world, &mut self.out),
+            "trail" => views::trail(&self.world, args.sequences()[0], &mut self.out),
             "delete" => {
                 let commands = self.world.dispatcher.remove_group(GROUP, StreamEnd::GroupDeleted);
                 self.show(&commands);
@@ -165,9 +147,13 @@ impl Script {
                 updates.push(word.to_owned());
             }
         }
-        let keys: Vec<_> = updates.iter().map(|name| (key(name), size)).collect();
-        self.key_names.extend(keys.iter().map(|(key, _)| *key).zip(updates));
-        self.world.append(keys);
+        let now = self.world.now.unix;
+        let heads: Vec<_> = updates.iter().map(|name| args.head(head(now, key(name), size))).collect();
+        self.key_names.extend(updates.into_iter().map(|name| (key(&name), name)));
+        for name in ["user", "topic"].into_iter().filter_map(|name| args.named(name)) {
+            self.key_names.insert(key(name), name.to_owned());
+        }
+        self.world.append_heads(heads);
     }
 
     fn subscribe(&mut self, args: &Args<'_>) {
@@ -182,6 +168,9 @@ impl Script {
             .unwrap_or_default();
         let name = args.first().to_owned();
         let (stream, kept) = self.world.subscribe(&name, settings, &held);
+        if args.named("unnamed").is_some() {
+            self.world.dispatcher.handle_unnamed(stream);
+        }
         // A stream that was replaced is told so under the name it had.
         let shown = match self.consumers.insert(name.clone(), stream) {
             None => name,
@@ -307,8 +296,9 @@ impl Script {
         if handouts.len() > MAX_LISTED {
             return format!("{} updates", handouts.len());
         }
+        let name_of = |key| self.key_names.get(&key).map_or("no key", String::as_str);
         let one = |handout: &Handout| {
-            let mut text = format!("{} ({}", Self::name(&handout.token), self.key_names[&handout.key]);
+            let mut text = format!("{} ({}", Self::name(&handout.token), name_of(handout.key));
             if handout.failures > 0 {
                 let _ = write!(text, ", failed {}", handout.failures);
             }
@@ -351,23 +341,6 @@ fn held(view: &HeldView) -> String {
     format!("{:?}, attempt {}, failed {}{again}", view.state, view.attempt, view.failures)
 }
 
-fn reason(args: &Args<'_>) -> Box<str> {
-    args.named("reason").unwrap_or_default().into()
-}
-
 fn time(at: Monotonic) -> String {
     format!("{}.{:03}s", at.0 / 1_000, at.0 % 1_000)
-}
-
-fn group_settings(args: &Args<'_>) -> GroupSettings {
-    let default = GroupSettings::default();
-    GroupSettings {
-        max_failures: args.number("max-failures").unwrap_or(default.max_failures),
-        min_failure_span_ms: args.ms("span").unwrap_or(default.min_failure_span_ms),
-        backoff_initial_ms: args.ms("backoff").unwrap_or(default.backoff_initial_ms),
-        backoff_max_ms: args.ms("backoff-max").unwrap_or(default.backoff_max_ms),
-        member_grace_ms: args.ms("grace").unwrap_or(default.member_grace_ms),
-        max_lease_ms: args.ms("max-lease").unwrap_or(default.max_lease_ms),
-        ..default
-    }
 }

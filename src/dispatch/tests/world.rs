@@ -8,8 +8,8 @@ use crate::dispatch::{
     Change, Command, Dispatcher, GroupStart, HeadsWanted, Identity, Jitter, Record, StreamId,
 };
 use crate::model::{
-    AttemptRecord, ConsumerSettings, GroupId, GroupName, GroupRecord, GroupSettings, Head, KeyHash, Label,
-    Monotonic, Now, Sequence, SettledAs, SettledResult, Settlement, Token, UnixMillis,
+    AttemptRecord, ConsumerSettings, Event, Filter, GroupId, GroupName, GroupRecord, GroupSettings, Head,
+    KeyHash, Label, Monotonic, Now, Sequence, SettledAs, SettledResult, Settlement, Token, UnixMillis,
 };
 use crate::update::KindCode;
 
@@ -29,6 +29,8 @@ pub(super) struct Progress {
     pub(super) replays: BTreeMap<Sequence, u32>,
     /// The newest update at the last seek under this boot.
     pub(super) sought_to: Sequence,
+    /// What is told for the updates' timelines.
+    pub(super) trail: BTreeMap<Sequence, Vec<Event>>,
 }
 
 /// What one commit carries beside updates.
@@ -104,6 +106,7 @@ impl World {
             attempts: BTreeMap::new(),
             replays: BTreeMap::new(),
             sought_to: Sequence(0),
+            trail: BTreeMap::new(),
         };
         self.groups.insert(id, progress);
         self.start_group(id);
@@ -136,27 +139,32 @@ impl World {
 
     /// Appends one update for each key and size; they are durable at once.
     pub(super) fn append(&mut self, updates: impl IntoIterator<Item = (KeyHash, u32)>) {
+        let now = self.now.unix;
+        self.append_heads(updates.into_iter().map(|(key, size)| head(now, key, size)));
+    }
+
+    /// Appends updates, which get their sequences; they are durable at once.
+    pub(super) fn append_heads(&mut self, heads: impl IntoIterator<Item = Head>) {
         let from = self.heads.len();
-        for (key, size) in updates {
-            let sequence = self.tail().next();
-            let mut head = Head {
-                sequence,
-                update_id: 0,
-                key,
-                user: key,
-                topic: key,
-                kind: KindCode::UNKNOWN,
-                chat_type: None,
-                label: Label::EMPTY,
-                claimed: false,
-                size,
-                received: self.now.unix,
-                committed: self.now.unix,
-            };
+        for head in heads {
+            let mut head = Head { sequence: self.tail().next(), ..head };
             (self.vary)(&mut head);
             self.heads.push(head);
         }
         self.dispatcher.handle_appended(&self.heads[from..]);
+    }
+
+    /// An operator changes the group; that is durable at once.
+    pub(super) fn change_group(&mut self, change: impl FnOnce(&mut GroupRecord)) {
+        let group = self.groups.get_mut(&GROUP).unwrap();
+        change(&mut group.record);
+        self.dispatcher.update_group(group.record.clone());
+    }
+
+    /// The group gets other updates from the next one on.
+    pub(super) fn filter(&mut self, filter: Option<Filter>) {
+        let from = self.tail().next();
+        self.change_group(|record| record.filters.push((from, filter)));
     }
 
     pub(super) fn next_stream(&mut self) -> StreamId {
@@ -253,6 +261,8 @@ impl World {
             {
                 continue;
             }
+            let events = group.trail.entry(record.sequence).or_default();
+            events.extend(record.event.as_deref().cloned());
             match &record.change {
                 Change::Ended { state, .. } => {
                     group.attempts.insert(record.sequence, (**state).clone());
@@ -327,6 +337,24 @@ impl World {
             }
             self.start_group(id);
         }
+    }
+}
+
+/// An update of this key and size, the same for all orderings, which comes now.
+pub(super) fn head(now: UnixMillis, key: KeyHash, size: u32) -> Head {
+    Head {
+        sequence: Sequence(0),
+        update_id: 0,
+        key,
+        user: key,
+        topic: key,
+        kind: KindCode::UNKNOWN,
+        chat_type: None,
+        label: Label::EMPTY,
+        claimed: false,
+        size,
+        received: now,
+        committed: now,
     }
 }
 

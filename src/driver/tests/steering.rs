@@ -9,8 +9,8 @@ use crate::driver::{
 };
 use crate::journal::JournalReader;
 use crate::model::{
-    Filter, FilterParts, GroupView, Ordering, Sequence, SettledResult, Settlement, Start, StreamEnd,
-    StreamEvent, UpdateStanding,
+    AttemptOutcome, Filter, FilterParts, GroupView, Ordering, Sequence, SettledResult, Settlement, Start,
+    StreamEnd, StreamEvent, UpdateStanding,
 };
 use crate::update::KindCode;
 
@@ -143,6 +143,8 @@ fn p5_after_a_seek_back_everything_comes_again_and_older_deliveries_are_supersed
     assert_eq!(acked.try_recv().unwrap().unwrap(), [APPLIED]);
     let again = deliveries(&mut stream);
     assert_eq!(again.len(), 3);
+    let last = bench.core.reader.events(Sequence(3)).unwrap().pop().and_then(|(_, event)| event.attempt);
+    assert_eq!(last.map(|ended| ended.outcome), Some(AttemptOutcome::Revoked));
     assert!(again.iter().all(|delivery| delivery.replayed));
     assert_eq!(bench.ack("a", first[2].token), SettledResult::Superseded);
     for delivery in &again {

@@ -61,6 +61,16 @@ pub(super) async fn group(bot: &Bot, name: GroupName) -> Result<GroupView, Statu
     }
 }
 
+/// The durable group of this name: what streams come and go with is neither sought nor replayed to.
+pub(super) async fn durable_group(bot: &Bot, name: GroupName) -> Result<GroupView, Status> {
+    let found = group(bot, name).await?;
+    if found.ephemeral {
+        Err(Refused::from(SteerError::Ephemeral(found.record.name)).into())
+    } else {
+        Ok(found)
+    }
+}
+
 /// All groups, by name.
 pub(super) async fn groups(bot: &Bot) -> Result<Vec<GroupView>, Status> {
     bot.handle.groups(None).await.ok_or_else(stopped)

@@ -89,7 +89,7 @@ async fn begin<T: From<Progress> + Send + 'static>(
     let rate = rate(max_rate)?;
     let name = fields::group(group)?;
     let bot = bots.find(bot)?.clone();
-    let group = refused::group(&bot, name).await?;
+    let group = refused::durable_group(&bot, name).await?;
     let (sender, words) = mpsc::channel(WORDS_AHEAD);
     let mut replay = Replay {
         bot,

@@ -24,7 +24,7 @@ pub(super) async fn seek(
 ) -> Result<pb::SeekGroupResponse, Status> {
     let name = fields::group(&request.group)?;
     let bot = bots.find(&request.bot)?;
-    let group = refused::group(bot, name.clone()).await?;
+    let group = refused::durable_group(bot, name.clone()).await?;
     let sequence = target(bot, request.target.as_ref()).await?;
     let brings = brings(bot, &group, sequence).await?;
     let group = if request.dry_run {

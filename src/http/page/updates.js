@@ -11,8 +11,8 @@ const EVERY_MS = 1_000;
 const PAGE = 50;
 /** More rows make the page slow; who looks further back searches. */
 const MOST_ROWS = 500;
-/** A search for text goes through a bounded number of updates at a time; after so many times it asks to go on. */
-const MOST_STEPS = 10;
+/** Each call looks through a bounded number of updates. A search goes on for so long, then asks whether to. */
+const SEARCH_MS = 20_000;
 /** Larger ones are not fetched for their one line in the feed. */
 const MOST_GIST_BYTES = 65_536;
 /** Updates that come in together may be stored in another order than they were received in. */
@@ -78,18 +78,19 @@ export function updates(page, { query }) {
   async function goOn() {
     const mine = wanted;
     const before = rows.length;
+    const end = now() + SEARCH_MS;
     searching = true;
     page.redraw();
     try {
-      for (let step = 0; step < MOST_STEPS && older && rows.length < before + PAGE && mine === wanted; step++) {
+      while (searching && older && rows.length < before + PAGE && now() < end) {
         const answer = await page.call("ListUpdates", request({ pageToken: older }));
-        if (mine !== wanted) return;
+        if (mine !== wanted || !searching) return;
         rows = merged(rows, answer.updates ?? []);
         older = answer.nextPageToken ?? "";
         page.redraw();
       }
     } finally {
-      searching = false;
+      if (mine === wanted) searching = false;
     }
     await fetchGists();
     page.redraw();
@@ -149,6 +150,7 @@ export function updates(page, { query }) {
     held = [];
     older = "";
     paused = false;
+    searching = false;
     if (address) page.replace(to("updates", wanted));
     page.refresh();
     page.redraw();
@@ -191,7 +193,7 @@ export function updates(page, { query }) {
         ? h("ol", { class: "feed", "aria-label": "Updates, newest first" }, rows.map((row) => feedRow(wanted.bot, row, gists.get(row.sequence))))
         : h("p", { class: "empty" }, searching ? "Looking…" : !filtered() ? "No updates are kept yet. New ones appear here at once." : older ? "Nothing found up to here." : "Nothing that is kept matches. New ones appear here at once."),
       h("p", { class: "more" },
-        searching ? "Looking further back…" : older
+        searching ? ["Looking further back… ", h("button", { type: "button", key: "stop", onclick: () => { searching = false; page.redraw(); } }, "Stop")] : older
           ? h("button", { type: "button", disabled: rows.length >= MOST_ROWS, onclick: () => goOn().catch((error) => console.error(error)) }, rows.length >= MOST_ROWS ? "Search to see older ones" : "Older")
           : rows.length > 0 && h("span", { class: "quiet" }, rows.length >= MOST_ROWS ? "Search to see older ones." : "That is all that is kept.")),
     ],

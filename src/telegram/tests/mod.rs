@@ -2,6 +2,7 @@
 
 mod fake_api;
 mod fatal;
+mod kinds;
 mod polling;
 mod webhook;
 
@@ -28,6 +29,7 @@ const FAST: Pace = Pace {
     recheck: Duration::from_millis(5),
     watch: Duration::from_millis(5),
     heal: Duration::from_secs(3600),
+    kinds: Duration::from_millis(2),
 };
 
 fn settings(api: &FakeApi) -> Settings {

@@ -18,9 +18,9 @@ async fn p1_a_page_is_confirmed_only_after_it_is_durable_and_the_first_poll_has_
     );
     let mut running = Running::start(settings(&api));
     let calls = api.called("getUpdates", 3).await;
-    assert_eq!(calls[0], json!({"limit": 100, "timeout": 0}));
-    assert_eq!(calls[1], json!({"limit": 100, "timeout": 50, "offset": 13}));
-    assert_eq!(calls[2], json!({"limit": 100, "timeout": 50, "offset": 14}));
+    assert_eq!(calls[0], json!({"limit": 100, "timeout": 0, "allowed_updates": []}));
+    assert_eq!(calls[1], json!({"limit": 100, "timeout": 50, "offset": 13, "allowed_updates": []}));
+    assert_eq!(calls[2], json!({"limit": 100, "timeout": 50, "offset": 14, "allowed_updates": []}));
     assert_eq!(running.driver.ids(), [10, 12, 13]);
     let status = running.status(|status| status.connected_since.is_some()).await;
     assert_eq!((status.mode, status.username.as_deref()), (Some(ActiveMode::Polling), Some("a_bot")));

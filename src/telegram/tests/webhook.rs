@@ -25,6 +25,7 @@ async fn a_public_url_means_a_webhook_with_a_derived_secret_that_is_remembered()
             "url": WEBHOOK,
             "secret_token": "4c6d36c9472f6a01951953104fb6920c288eb9255ce5094679128078d6b4354a",
             "max_connections": 100,
+            "allowed_updates": [],
             "drop_pending_updates": true,
         })]
     );

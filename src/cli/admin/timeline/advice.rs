@@ -91,7 +91,9 @@ pub(super) fn explained(session: &Session, timeline: &GroupTimeline) -> Vec<Stri
 /// The gateway's own words on why it is not settled; without any, what the state means.
 fn explanation(timeline: &GroupTimeline) -> String {
     if !timeline.explanation.is_empty() {
-        return timeline.explanation.clone();
+        // The line above names the group.
+        let group = format!("group {}: ", timeline.group);
+        return timeline.explanation.strip_prefix(&group).unwrap_or(&timeline.explanation).to_owned();
     }
     match timeline.state() {
         UpdateState::NotMatched => "The group's filter did not match it when it was stored.".to_owned(),
@@ -194,6 +196,9 @@ mod tests {
     fn the_gateways_own_explanation_comes_first() {
         let explained = GroupTimeline { explanation: "Because.".into(), ..timeline(UpdateState::Settled) };
         assert_eq!(explanation(&explained), "Because.");
+        let named =
+            GroupTimeline { explanation: "group orders: because".into(), ..timeline(UpdateState::Pending) };
+        assert_eq!(explanation(&named), "because");
         assert!(explanation(&timeline(UpdateState::NotMatched)).contains("filter"));
         assert_eq!(explanation(&timeline(UpdateState::Outstanding)), "");
     }
