@@ -79,6 +79,11 @@ fn explain(status: &Status) -> String {
     if let Some(delay) = details.retry_info().and_then(|info| info.retry_delay) {
         lines.push(format!("  it may work in {} s", delay.as_secs_f64().ceil()));
     }
+    if status.code() == Code::Unauthenticated {
+        lines.push(
+            "  set SWITCHBOARD_ACCESS_TOKEN, or name the token's file with --access-token-file".to_owned(),
+        );
+    }
     lines.join("\n")
 }
 

@@ -46,6 +46,16 @@ async fn the_gateways_message_is_shown_with_the_nearest_name_and_never_as_a_dump
 }
 
 #[tokio::test]
+async fn a_missing_access_token_is_said_with_where_this_command_takes_it_from() {
+    let ran =
+        answering(Status::unauthenticated("a token, please")).await.run(&["groups", "show", "orders"]).await;
+    assert!(
+        ran.notes.contains("SWITCHBOARD_ACCESS_TOKEN") && ran.notes.contains("--access-token-file"),
+        "{ran:?}"
+    );
+}
+
+#[tokio::test]
 async fn a_gateway_that_is_not_there_is_said_to_be_so() {
     // A port that nobody listens on: the listener is gone again.
     let free = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
