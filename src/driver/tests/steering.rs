@@ -379,7 +379,7 @@ fn what_an_update_is_at_is_shown_for_every_group() {
     let out = deliveries(&mut stream);
     assert_eq!(out.len(), 1);
     let heads = bench.core.reader.heads(Sequence(1), 9).unwrap();
-    let standing = bench.steered(|reply| Steer::Standing { heads, reply });
+    let standing = bench.steered(|reply| Steer::Standing { heads, only: None, reply });
     let a = |at: usize| &standing[at].iter().find(|group| group.group.name.as_str() == "a").unwrap().standing;
     assert!(matches!(a(0), UpdateStanding::Held(held) if held.attempt == 1));
     assert_eq!(*a(1), UpdateStanding::Pending { behind: Some(Sequence(1)) });
