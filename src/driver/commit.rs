@@ -40,10 +40,10 @@ impl<R: JournalReader> Core<R> {
         let end = batch.updates.last().map_or(self.last_sequence, |update| update.head.sequence);
         let granted = self.grant_wishes(now, end, &mut waiting, &mut batch)?;
         self.create_groups(now, end, &mut waiting, &mut batch)?;
+        self.write_records(&waiting.records, &mut batch);
+        // What trimming expires is recorded with the next commit.
         batch.trimmed = self.trim_step(now, &batch)?;
         self.sweep_step(now, &mut batch)?;
-        // What trimming expired is recorded with the next commit.
-        self.write_records(&waiting.records, &mut batch);
         batch.cursors = self.groups.moved_cursors(&self.dispatcher);
         let sought: Vec<_> = batch.sought.iter().map(|(group, _)| *group).collect();
         batch.cursors.retain(|(group, _)| !sought.contains(group));
