@@ -8,7 +8,7 @@ use super::consumer_stream::ConsumerStream;
 use super::core::Core;
 use super::fulfilment::Granted;
 use super::gathering::{Append, Gathering, answer};
-use super::groups::Created;
+use super::groups::{Created, check_filter};
 use super::handle::{AppendError, Appended, PauseReason, Reply, SettleError, SubscribeError};
 use super::ids::IdChanges;
 use crate::dispatch::{Change, GroupStart, Record, StreamId};
@@ -293,6 +293,11 @@ impl<R: JournalReader> Core<R> {
             self.gathering.subscriptions.push((subscription, reply));
             return;
         };
+        // Its filter may have come, or changed, with the very batch that this subscription has waited for.
+        if let Err(error) = check_filter(record, subscription.filter.as_ref()) {
+            answer(reply, Err(error));
+            return;
+        }
         let (group, settings, paused) = (record.id, record.settings, record.paused.is_some());
         let ordering = record.ordering;
         let filter = record.filter().cloned();
