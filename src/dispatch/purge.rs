@@ -1,14 +1,23 @@
 //! Purge: updates of which nothing is left, in any group.
 
+use std::collections::HashSet;
+
+use super::command::Command;
 use super::dispatcher::Dispatcher;
 use super::group::Group;
-use crate::model::{Head, Now};
+use crate::model::{Head, Now, Sequence};
 
 impl Dispatcher {
     /// Stored updates have been purged, durably: every group is done with them, whatever it was about to do.
     pub fn handle_purged(&mut self, now: Now, heads: &[Head]) {
+        let purged: HashSet<Sequence> = heads.iter().map(|head| head.sequence).collect();
         for (&id, group) in &mut self.groups {
             self.touched.insert(id);
+            // What was decided and not yet taken away is not to be kept anywhere.
+            group.commands.retain(|command| match command {
+                Command::Record(record) => !purged.contains(&record.sequence),
+                _ => true,
+            });
             group.tell_leases_lost(heads.iter().map(|head| head.sequence).collect());
             for head in heads {
                 group.purge(now, head);

@@ -8,7 +8,7 @@ use super::consumer_stream::ConsumerStream;
 use super::core::Core;
 use super::fulfilment::Granted;
 use super::gathering::{Append, Gathering, answer};
-use super::groups::Created;
+use super::groups::{Created, check_filter};
 use super::handle::{AppendError, Appended, PauseReason, Reply, SettleError, SubscribeError};
 use super::ids::IdChanges;
 use crate::dispatch::{Change, GroupStart, Record, StreamId};
@@ -40,10 +40,10 @@ impl<R: JournalReader> Core<R> {
         let end = batch.updates.last().map_or(self.last_sequence, |update| update.head.sequence);
         let granted = self.grant_wishes(now, end, &mut waiting, &mut batch)?;
         self.create_groups(now, end, &mut waiting, &mut batch)?;
+        self.write_records(&waiting.records, &mut batch);
+        // What trimming expires is recorded with the next commit.
         batch.trimmed = self.trim_step(now, &batch)?;
         self.sweep_step(now, &mut batch)?;
-        // What trimming expired is recorded with the next commit.
-        self.write_records(&waiting.records, &mut batch);
         batch.cursors = self.groups.moved_cursors(&self.dispatcher);
         let sought: Vec<_> = batch.sought.iter().map(|(group, _)| *group).collect();
         batch.cursors.retain(|(group, _)| !sought.contains(group));
@@ -293,6 +293,11 @@ impl<R: JournalReader> Core<R> {
             self.gathering.subscriptions.push((subscription, reply));
             return;
         };
+        // Its filter may have come, or changed, with the very batch that this subscription has waited for.
+        if let Err(error) = check_filter(record, subscription.filter.as_ref()) {
+            answer(reply, Err(error));
+            return;
+        }
         let (group, settings, paused) = (record.id, record.settings, record.paused.is_some());
         let ordering = record.ordering;
         let filter = record.filter().cloned();

@@ -94,7 +94,7 @@ impl Groups {
             if durable == subscription.ephemeral {
                 return Err(SubscribeError::OtherDurability { group: name.clone(), durable });
             }
-            // One that is only about to exist is asked again when it does.
+            // One that is only about to exist, or to change, is asked again when it does and has.
             if let Some(entry) = self.entries.get(&id) {
                 check_filter(&entry.record, subscription.filter.as_ref())?;
             }
@@ -236,7 +236,7 @@ impl Groups {
 }
 
 /// Whether a subscription may ask for this filter.
-fn check_filter(record: &GroupRecord, asked: Option<&Filter>) -> Result<(), SubscribeError> {
+pub(super) fn check_filter(record: &GroupRecord, asked: Option<&Filter>) -> Result<(), SubscribeError> {
     let (Some(asked), held) = (asked, record.filter()) else { return Ok(()) };
     if held == Some(asked) {
         return Ok(());

@@ -76,7 +76,7 @@ pub fn start<J: Journal>(
     let reader = journal.reader();
     let mut recovered = reader.recover()?;
     let mut clock = Clock::new(recovered.last_time);
-    let declared = declare(&settings, &recovered, clock.now());
+    let declared = declare(bot, &settings, &recovered, clock.now());
     if !declared.is_empty() {
         match journal.commit(&declared) {
             Ok(_) => recovered = reader.recover()?,
@@ -118,11 +118,22 @@ pub fn start<J: Journal>(
     Ok(Running { handle, ended })
 }
 
-/// The declared groups that do not exist. The first ones of a bot start at the earliest update, like any first group.
-fn declare(settings: &Settings, recovered: &Recovered, now: Now) -> Batch {
+/// The declared groups that do not exist, but for those that an operator has deleted. The first ones of a bot start at
+/// the earliest update, like any first group.
+fn declare(bot: &str, settings: &Settings, recovered: &Recovered, now: Now) -> Batch {
     let exists = |name: &GroupName| recovered.groups.iter().any(|group| group.record.name == *name);
     let start = if recovered.groups.is_empty() { Sequence(1) } else { recovered.last_sequence.next() };
-    let missing: BTreeSet<_> = settings.groups.iter().filter(|name| !exists(name)).collect();
+    let missing = settings.groups.iter().filter(|name| !exists(name));
+    let (deleted, missing): (BTreeSet<_>, BTreeSet<_>) =
+        missing.partition(|name| recovered.deleted.contains(name));
+    for group in deleted {
+        tracing::warn!(
+            bot,
+            %group,
+            "a declared group was deleted and is not made again: create it with `switchboard groups create`, or take it \
+             out of `groups`"
+        );
+    }
     let records = (recovered.last_group.0 + 1..).zip(missing).map(|(number, name)| {
         GroupRecord::new(GroupId(number), name.clone(), start, settings.group, now.unix)
     });

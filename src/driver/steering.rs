@@ -2,7 +2,7 @@
 
 use super::handle::{BotHandle, Input, Reply};
 use crate::model::{
-    Filter, GroupName, GroupSettings, GroupView, Head, HeldView, KeyHash, Ordering, Sequence, Start,
+    Filter, GroupId, GroupName, GroupSettings, GroupView, Head, HeldView, KeyHash, Ordering, Sequence, Start,
     UpdateInGroup,
 };
 use crate::update::KindCode;
@@ -83,10 +83,12 @@ pub enum Steer {
         /// Ascending.
         reply: Reply<Result<Vec<HeldView>, SteerError>>,
     },
-    /// Show what updates are at, in every group.
+    /// Show what updates are at, in every durable group.
     Standing {
         /// Which updates.
         heads: Vec<Head>,
+        /// Only in this group.
+        only: Option<GroupId>,
         /// For each of them, by group.
         reply: Reply<Vec<Vec<UpdateInGroup>>>,
     },
@@ -266,9 +268,9 @@ impl BotHandle {
             .unwrap_or(Err(SteerError::Stopped))
     }
 
-    /// For each update what it is at in every durable group; `None` once the driver has stopped.
-    pub async fn standing(&self, heads: Vec<Head>) -> Option<Vec<Vec<UpdateInGroup>>> {
-        self.steer(|reply| Steer::Standing { heads, reply }).await
+    /// For each update what it is at in every durable group, or in one of them; `None` once the driver has stopped.
+    pub async fn standing(&self, heads: Vec<Head>, only: Option<GroupId>) -> Option<Vec<Vec<UpdateInGroup>>> {
+        self.steer(|reply| Steer::Standing { heads, only, reply }).await
     }
 
     async fn steer<T>(&self, steer: impl FnOnce(Reply<T>) -> Steer) -> Option<T> {

@@ -103,8 +103,9 @@ impl Streams {
         missing
     }
 
-    /// Completes handouts with their payloads and sends them. One without a payload has been trimmed, which happens
-    /// to ephemeral groups only: it is not sent, its leases run out, and the group gives it up like any failing one.
+    /// Completes handouts with their payloads and sends them. One without a payload is gone and is not sent: it has been
+    /// trimmed, which happens to ephemeral groups only, where its leases run out, and the group gives it up like any
+    /// failing one; or it has just been purged, of which the group hears next.
     /// `note` hears of each that is sent, and says what its place in a trace is.
     pub(super) fn deliver(
         &self,
@@ -117,7 +118,7 @@ impl Streams {
             let Some(cached) = find(handout.token.sequence) else {
                 tracing::warn!(
                     sequence = handout.token.sequence.0,
-                    "an update was trimmed before it was delivered"
+                    "an update was trimmed or purged before it was delivered"
                 );
                 return None;
             };

@@ -1,5 +1,7 @@
 //! Dead letters and unreadable elements go when they are too old, or too many.
 
+use std::collections::HashSet;
+
 use super::core::Core;
 use crate::journal::{Counts, JournalReader, ReadError};
 use crate::model::{Batch, GroupId, Now, Sequence};
@@ -35,10 +37,16 @@ impl<R: JournalReader> Core<R> {
                 "the oldest unreadable elements are removed: there are too many"
             );
         }
+        let before = batch.removed_dead_letters.len();
         self.sweep.due = self.sweep_by_size(&counts, batch)?;
         if !self.sweep.due {
             self.sweep_by_age(now, &counts, batch)?;
         }
+        // What was read is the letter before: one that this very batch puts in its place stays.
+        let new: HashSet<_> = batch.dead_letters.iter().map(|(group, at, _)| (*group, *at)).collect();
+        let mut swept = batch.removed_dead_letters.split_off(before);
+        swept.retain(|letter| !new.contains(letter));
+        batch.removed_dead_letters.append(&mut swept);
         Ok(())
     }
 
@@ -67,7 +75,8 @@ impl<R: JournalReader> Core<R> {
             removed,
             "the oldest dead letters are removed: they take more than dead_letters.max_bytes",
         );
-        Ok(excess > 0)
+        // Without progress there is nothing to go on with at once.
+        Ok(excess > 0 && removed > 0)
     }
 
     fn sweep_by_age(&mut self, now: Now, counts: &Counts, batch: &mut Batch) -> Result<(), ReadError> {

@@ -28,16 +28,16 @@ impl<R: JournalReader> Core<R> {
                 };
                 answer(reply, held);
             }
-            Steer::Standing { heads, reply } => {
-                answer(reply, heads.iter().map(|head| self.standing(now, head)).collect());
+            Steer::Standing { heads, only, reply } => {
+                answer(reply, heads.iter().map(|head| self.standing(now, head, only)).collect());
             }
             wish => self.gathering.wishes.push(wish),
         }
     }
 
-    fn standing(&self, now: Now, head: &Head) -> Vec<UpdateInGroup> {
-        let durable = self.groups.durable().map(|(id, _)| id);
-        durable.filter_map(|id| self.dispatcher.standing(now, id, head)).collect()
+    fn standing(&self, now: Now, head: &Head, only: Option<GroupId>) -> Vec<UpdateInGroup> {
+        let wanted = self.groups.durable().map(|(id, _)| id).filter(|id| only.is_none_or(|only| *id == only));
+        wanted.filter_map(|id| self.dispatcher.standing(now, id, head)).collect()
     }
 
     /// A group as it is now.

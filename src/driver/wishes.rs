@@ -159,6 +159,8 @@ impl<R: JournalReader> Core<R> {
                     && filter.as_ref() != record.filter()
                 {
                     let cursor = self.dispatcher.cursor(record.id).unwrap_or_default();
+                    // One that no update has come under is forgotten.
+                    record.filters.retain(|(from, _)| *from <= end);
                     record.filters.push((end.next(), filter));
                     while record.filters.len() > MAX_FILTERS
                         && record.filters.get(1).is_some_and(|(from, _)| *from <= cursor)

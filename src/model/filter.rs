@@ -1,6 +1,7 @@
 //! Which updates a group gets.
 
 use std::collections::HashSet;
+use std::sync::Arc;
 
 use super::head::{Head, KeyHash};
 use crate::update::{ChatType, KindCode};
@@ -33,12 +34,14 @@ pub struct FilterParts {
 
 /// A filter that can match something. All its fields must match, and of a field's values one; commands and callback data
 /// are one field. What is compared is in the head: no payload is read for it.
+///
+/// Cheap to clone: it may have thousands of chats, and a group's record is cloned for everybody who looks at the group.
 #[derive(Clone, Debug)]
 pub struct Filter {
     /// Each list sorted, without repeats, commands in lower case.
-    parts: FilterParts,
+    parts: Arc<FilterParts>,
     /// The hashes of the chats' keys.
-    chats: HashSet<KeyHash>,
+    chats: Arc<HashSet<KeyHash>>,
 }
 
 /// Why there is no such filter.
@@ -115,7 +118,8 @@ impl Filter {
         tidy(&mut parts.chat_types);
         tidy(&mut parts.commands);
         tidy(&mut parts.callback_data_prefixes);
-        let filter = Self { chats: parts.chat_ids.iter().map(|id| KeyHash::of_chat(*id)).collect(), parts };
+        let chats = parts.chat_ids.iter().map(|id| KeyHash::of_chat(*id)).collect();
+        let filter = Self { parts: Arc::new(parts), chats: Arc::new(chats) };
         filter.can_match()?;
         Ok(filter)
     }
@@ -159,7 +163,7 @@ impl Filter {
     }
 
     fn can_match(&self) -> Result<(), InvalidFilter> {
-        let FilterParts { kinds, chat_ids, chat_types, commands, callback_data_prefixes } = &self.parts;
+        let FilterParts { kinds, chat_ids, chat_types, commands, callback_data_prefixes } = &*self.parts;
         if kinds.is_empty() {
             return Ok(());
         }

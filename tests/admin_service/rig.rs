@@ -254,8 +254,10 @@ impl World {
                 let held = self.held.iter().filter(wanted).take(limit).cloned().collect();
                 let _ = reply.send(self.find(&group).map(|_| held));
             }
-            Steer::Standing { heads, reply } => {
-                let _ = reply.send(heads.iter().map(|head| self.standing(head)).collect());
+            Steer::Standing { heads, only, reply } => {
+                let wanted = |here: &UpdateInGroup| only.is_none_or(|only| here.group.id == only);
+                let standing = |head| self.standing(head).into_iter().filter(wanted).collect();
+                let _ = reply.send(heads.iter().map(standing).collect());
             }
         }
     }

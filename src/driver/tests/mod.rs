@@ -220,3 +220,13 @@ async fn declared_groups_exist_before_the_first_update_and_start_with_it() {
         assert_eq!(rig.subscribe(name, "c").await.deliveries(1).await[0].sequence().0, 1);
     }
 }
+
+#[tokio::test]
+async fn a_declared_group_that_was_deleted_is_not_made_again_by_a_restart() {
+    let settings = Settings { groups: vec![group("a"), group("b")], ..Settings::default() };
+    let mut rig = Rig::with_settings(settings);
+    rig.handle.delete_group(group("a"), false).await.unwrap();
+    rig.restart();
+    let groups = rig.handle.groups(None).await.unwrap();
+    assert_eq!(groups.iter().map(|view| view.record.name.as_str()).collect::<Vec<_>>(), ["b"]);
+}

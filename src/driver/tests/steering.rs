@@ -108,6 +108,29 @@ fn a_group_is_created_once_and_a_deleted_name_refuses_subscribe_until_it_is_crea
 }
 
 #[test]
+fn a_subscription_that_waited_for_the_commit_of_another_filter_is_refused_as_any_later_one() {
+    let mut bench = Bench::new(Settings::default());
+    let polls = new_group("a", Some(kinds(&[KindCode::POLL])));
+    let _created = bench.steer(|reply| Steer::CreateGroup { group: polls, reply });
+    let members = Some(kinds(&[KindCode::CHAT_MEMBER]));
+    let mut refused = bench.subscribe_with("a", members);
+    bench.settle_down();
+    assert!(matches!(refused.try_recv().unwrap(), Err(SubscribeError::OtherFilter { .. })));
+}
+
+#[test]
+fn filters_that_no_update_has_come_under_are_not_kept() {
+    let mut bench = Bench::new(Settings::default());
+    bench.create("a", Some(kinds(&[KindCode::POLL]))).unwrap();
+    for kind in [KindCode::CHAT_MEMBER, KindCode::POLL, KindCode::CHAT_MEMBER] {
+        let filter = Some(Some(kinds(&[kind])));
+        let change = GroupChange::Settings { filter, settings: None, max_ages: None };
+        let filters = bench.change("a", change).unwrap().record.filters;
+        assert_eq!(filters, [(Sequence(1), Some(kinds(&[kind])))]);
+    }
+}
+
+#[test]
 fn p2_a_paused_group_gets_nothing_over_a_restart_and_everything_when_it_is_resumed() {
     let mut bench = Bench::new(Settings::default());
     bench.create("a", None).unwrap();
@@ -379,7 +402,7 @@ fn what_an_update_is_at_is_shown_for_every_group() {
     let out = deliveries(&mut stream);
     assert_eq!(out.len(), 1);
     let heads = bench.core.reader.heads(Sequence(1), 9).unwrap();
-    let standing = bench.steered(|reply| Steer::Standing { heads, reply });
+    let standing = bench.steered(|reply| Steer::Standing { heads, only: None, reply });
     let a = |at: usize| &standing[at].iter().find(|group| group.group.name.as_str() == "a").unwrap().standing;
     assert!(matches!(a(0), UpdateStanding::Held(held) if held.attempt == 1));
     assert_eq!(*a(1), UpdateStanding::Pending { behind: Some(Sequence(1)) });

@@ -124,7 +124,7 @@ fn newest_letter(
 }
 
 async fn timelines(bot: &Bot, groups: &[GroupView], found: &Found) -> Result<Vec<pb::GroupTimeline>, Status> {
-    let standing = bot.handle.standing(vec![found.head]).await.ok_or_else(stopped)?;
+    let standing = bot.handle.standing(vec![found.head], None).await.ok_or_else(stopped)?;
     let in_groups: Vec<UpdateInGroup> = standing.into_iter().flatten().collect();
     let holders = holders(bot, &in_groups).await?;
     let mut timelines = Vec::new();
@@ -168,7 +168,7 @@ async fn holders(
         wanted.iter().filter_map(|sequence| inspector.head(*sequence).transpose()).collect()
     })
     .await?;
-    let standings = bot.handle.standing(heads.clone()).await.ok_or_else(stopped)?;
+    let standings = bot.handle.standing(heads.clone(), None).await.ok_or_else(stopped)?;
     let each = heads.iter().zip(standings);
     Ok(each
         .flat_map(|(head, in_groups)| {

@@ -13,13 +13,10 @@ const HEADS_AT_ONCE: usize = 200;
 pub(super) async fn settled(bot: &Bot, group: GroupId, heads: &[Head]) -> Result<Vec<Head>, Status> {
     let mut settled = Vec::new();
     for heads in heads.chunks(HEADS_AT_ONCE) {
-        let standings = bot.handle.standing(heads.to_vec()).await.ok_or_else(stopped)?;
+        let standings = bot.handle.standing(heads.to_vec(), Some(group)).await.ok_or_else(stopped)?;
         for (head, in_groups) in heads.iter().zip(standings) {
-            let here = in_groups.iter().find(|here| here.group.id == group);
-            let open = here.is_some_and(|here| {
-                matches!(here.standing, UpdateStanding::Held(_) | UpdateStanding::Pending { .. })
-            });
-            if !open {
+            let mut here = in_groups.iter().map(|here| &here.standing);
+            if !here.any(|at| matches!(at, UpdateStanding::Held(_) | UpdateStanding::Pending { .. })) {
                 settled.push(*head);
             }
         }
