@@ -2,13 +2,14 @@
 
 use std::sync::Arc;
 
+use serde_json::json;
 use switchboard::grpc::proto::client::SettleCode;
 use switchboard::grpc::proto::client::subscribe_response::Event;
 use switchboard::simulator::{Source, Traffic};
 use tokio::sync::watch;
 
 use crate::checker::Group;
-use crate::console::{cli, done, until};
+use crate::console::{api, cli, done, until};
 use crate::consumer::{Consumer, Memory};
 use crate::gateway::{Mode, Setup, telegram};
 use crate::steps::{Hands, texts, write};
@@ -138,8 +139,16 @@ async fn p2_p3_p4_pauses_over_sigkill_and_consumers_that_die_lose_and_repeat_not
         })
         .await;
     }
-    orders.settles(UPDATES as usize).await;
     tokio::time::timeout(PATIENCE, telegram.settled(BOT)).await.unwrap();
+    // Whoever died may have died before the answer to its last ack.
+    until("nothing is left", async || {
+        let group = api(&gateway, "GetGroup", json!({"group": "orders"})).await;
+        let status = &group["group"]["status"];
+        let cursor: Option<u64> = status["cursorSequence"].as_str().and_then(|at| at.parse().ok());
+        (status["lag"] == "0" && status["lagExact"] == true && cursor == Some(UPDATES)).then_some(())
+    })
+    .await;
+    orders.nothing_is_left();
     let confirmed = telegram.confirmed_ids(BOT);
     assert_eq!(confirmed.len(), UPDATES as usize);
     orders.verify(&confirmed);
