@@ -25,12 +25,11 @@ async fn an_unanswered_message_is_found_by_its_chat_and_replayed_once_the_handle
     let sequence = poison[0].sequence;
 
     // While it is out, the one behind it waits.
-    until("the next one is there", async || {
-        (json(&gateway, "updates --chat 7").await.len() == 2).then_some(())
+    let found = until("both are there", async || {
+        let found = done(&gateway, "timeline --chat 7").await;
+        (found.contains("… outstanding") && found.contains("… blocked")).then_some(found)
     })
     .await;
-    let found = done(&gateway, "timeline --chat 7").await;
-    assert!(found.contains("… outstanding") && found.contains("… blocked"), "{found}");
     assert!(found.contains("None of these is for: audit"), "{found}");
     let out = json(&gateway, "outstanding orders").await;
     assert_eq!(out.len(), 1);
