@@ -159,6 +159,8 @@ impl<R: JournalReader> Core<R> {
                     && filter.as_ref() != record.filter()
                 {
                     let cursor = self.dispatcher.cursor(record.id).unwrap_or_default();
+                    // One under which nothing was stored matters to no update; many of them are a large record.
+                    record.filters.pop_if(|(from, _)| *from == end.next());
                     record.filters.push((end.next(), filter));
                     while record.filters.len() > MAX_FILTERS
                         && record.filters.get(1).is_some_and(|(from, _)| *from <= cursor)
