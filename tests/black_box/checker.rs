@@ -197,13 +197,6 @@ impl Group {
         }
     }
 
-    /// The gateway says that nothing is unsettled: then acks of consumers that died before the answer came were taken.
-    pub fn nothing_is_left(&self) {
-        for seen in self.state().updates.values_mut().filter(|seen| seen.progress == Progress::AckSent) {
-            seen.progress = Progress::Settled;
-        }
-    }
-
     /// Everything that must hold at the end: each of these updates is settled, and nothing went wrong on the way.
     pub fn verify(&self, update_ids: &[i64]) -> Counts {
         self.check_complete(update_ids);

@@ -67,6 +67,23 @@ async fn a_gateway_that_is_not_there_is_said_to_be_so() {
 }
 
 #[tokio::test]
+async fn a_port_where_another_protocol_is_spoken_is_said_to_be_no_gateway() {
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let elsewhere = Gateway::at(format!("http://{}", listener.local_addr().unwrap()));
+    tokio::spawn(async move {
+        while let Ok((mut stream, _)) = listener.accept().await {
+            // As the ops listener does.
+            let _ = stream.read(&mut [0; 1024]).await;
+            let _ = stream.write_all(b"HTTP/1.1 400 Bad Request\r\ncontent-length: 0\r\n\r\n").await;
+        }
+    });
+    let ran = elsewhere.run(&["bots"]).await;
+    assert_eq!(ran.exit, Exit::Unavailable, "{ran:?}");
+    assert!(ran.notes.contains("not reachable") && ran.notes.contains("--address"), "{ran:?}");
+}
+
+#[tokio::test]
 async fn a_change_of_everything_has_to_be_asked_for() {
     let gateway = Fake::default().start().await;
     for line in [&["replay", "orders"][..], &["dead-letters", "purge", "orders", "--yes"]] {
