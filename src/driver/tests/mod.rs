@@ -1,6 +1,7 @@
 //! The driver on a real journal, with the commits let through or refused one by one.
 
 mod bench;
+mod filters;
 mod latencies;
 mod rig;
 mod steering;
