@@ -1,6 +1,7 @@
 //! Filters, between the API and the model.
 
 use super::fields::{InvalidField, invalid};
+use super::nearest::nearest;
 use super::proto::server as pb;
 use crate::model::{Filter, FilterParts, InvalidFilter};
 use crate::update::{ChatType, KindCode};
@@ -45,14 +46,9 @@ pub(super) fn kinds(path: &str, names: &[String]) -> Result<Vec<KindCode>, Inval
             return Ok(KindCode::UNKNOWN);
         }
         KindCode::from_name(name).ok_or_else(|| {
-            let near = KindCode::known()
-                .map(KindCode::name)
-                .max_by(|a, b| strsim::jaro_winkler(a, name).total_cmp(&strsim::jaro_winkler(b, name)));
-            let near = near.unwrap_or_default();
-            invalid(
-                path.to_owned(),
-                format!("has `{name}`, which is no kind of update; did you mean `{near}`?"),
-            )
+            let near = nearest(name, KindCode::known().map(KindCode::name));
+            let near = near.map_or_else(String::new, |near| format!("; did you mean `{near}`?"));
+            invalid(path.to_owned(), format!("has `{name}`, which is no kind of update{near}"))
         })
     };
     names.iter().map(kind).collect()

@@ -1,38 +1,30 @@
-//! What a group's record remembers of its filters.
-
-use tokio::sync::oneshot;
+//! Groups' filters as they come, change, and are compared with what subscriptions ask for.
 
 use super::bench::Bench;
-use super::rig::group;
-use crate::driver::{GroupChange, Input, Settings, Steer};
-use crate::model::{Filter, FilterParts, GroupView};
+use super::steering::{kinds, new_group};
+use crate::driver::{GroupChange, Settings, Steer, SubscribeError};
+use crate::model::Sequence;
+use crate::update::KindCode;
 
-fn chat(id: i64) -> Option<Filter> {
-    Some(Filter::new(FilterParts { chat_ids: vec![id], ..FilterParts::default() }).unwrap())
-}
-
-fn change_filter(bench: &mut Bench, filter: Option<Filter>) -> GroupView {
-    let (reply, mut answer) = oneshot::channel();
-    let change = GroupChange::Settings { filter: Some(filter), settings: None, max_ages: None };
-    bench.core.handle(bench.now, Input::Steer(Steer::ChangeGroup { group: group("a"), change, reply }));
+#[test]
+fn a_subscription_that_waited_for_the_commit_of_another_filter_is_refused_as_any_later_one() {
+    let mut bench = Bench::new(Settings::default());
+    let polls = new_group("a", Some(kinds(&[KindCode::POLL])));
+    let _created = bench.steer(|reply| Steer::CreateGroup { group: polls, reply });
+    let members = Some(kinds(&[KindCode::CHAT_MEMBER]));
+    let mut refused = bench.subscribe_with("a", members);
     bench.settle_down();
-    answer.try_recv().unwrap().unwrap()
+    assert!(matches!(refused.try_recv().unwrap(), Err(SubscribeError::OtherFilter { .. })));
 }
 
 #[test]
-fn filters_under_which_nothing_was_stored_are_not_remembered() {
+fn filters_that_no_update_has_come_under_are_not_kept() {
     let mut bench = Bench::new(Settings::default());
-    // Its lag keeps the times of all its filters.
-    let _stream = bench.subscribed("a");
-    bench.append(&[(1, "chat:1")]);
-    bench.settle_down();
-    for id in 1..=100 {
-        let view = change_filter(&mut bench, chat(id));
-        assert_eq!((view.record.filters.len(), view.record.filter()), (1, chat(id).as_ref()));
-        assert_eq!(view.status.lag, 1, "what came under no filter stays the group's business");
+    bench.create("a", Some(kinds(&[KindCode::POLL]))).unwrap();
+    for kind in [KindCode::CHAT_MEMBER, KindCode::POLL, KindCode::CHAT_MEMBER] {
+        let filter = Some(Some(kinds(&[kind])));
+        let change = GroupChange::Settings { filter, settings: None, max_ages: None };
+        let filters = bench.change("a", change).unwrap().record.filters;
+        assert_eq!(filters, [(Sequence(1), Some(kinds(&[kind])))]);
     }
-    bench.append(&[(2, "chat:1")]);
-    bench.settle_down();
-    let view = change_filter(&mut bench, None);
-    assert_eq!(view.record.filters.len(), 2);
 }

@@ -17,7 +17,7 @@ use crate::update::KindCode;
 const APPLIED: SettledResult = SettledResult::Applied { deadline: None };
 
 impl Bench {
-    fn steer<T>(&mut self, steer: impl FnOnce(Reply<T>) -> Steer) -> Answer<T> {
+    pub(super) fn steer<T>(&mut self, steer: impl FnOnce(Reply<T>) -> Steer) -> Answer<T> {
         let (reply, answer) = oneshot::channel();
         self.core.handle(self.now, Input::Steer(steer(reply)));
         answer
@@ -30,12 +30,12 @@ impl Bench {
         answer.try_recv().unwrap()
     }
 
-    fn create(&mut self, name: &str, filter: Option<Filter>) -> Result<GroupView, SteerError> {
+    pub(super) fn create(&mut self, name: &str, filter: Option<Filter>) -> Result<GroupView, SteerError> {
         let group = new_group(name, filter);
         self.steered(|reply| Steer::CreateGroup { group, reply })
     }
 
-    fn change(&mut self, name: &str, change: GroupChange) -> Result<GroupView, SteerError> {
+    pub(super) fn change(&mut self, name: &str, change: GroupChange) -> Result<GroupView, SteerError> {
         let group = group(name);
         self.steered(|reply| Steer::ChangeGroup { group, change, reply })
     }
@@ -67,7 +67,7 @@ impl Bench {
     }
 }
 
-fn new_group(name: &str, filter: Option<Filter>) -> NewGroup {
+pub(super) fn new_group(name: &str, filter: Option<Filter>) -> NewGroup {
     NewGroup {
         name: group(name),
         filter,
@@ -79,7 +79,7 @@ fn new_group(name: &str, filter: Option<Filter>) -> NewGroup {
     }
 }
 
-fn kinds(kinds: &[KindCode]) -> Filter {
+pub(super) fn kinds(kinds: &[KindCode]) -> Filter {
     Filter::new(FilterParts { kinds: kinds.to_vec(), ..FilterParts::default() }).unwrap()
 }
 
@@ -105,29 +105,6 @@ fn a_group_is_created_once_and_a_deleted_name_refuses_subscribe_until_it_is_crea
     bench.create("a", None).unwrap();
     bench.subscribed("a");
     assert_eq!(bench.delete("b", true), Err(SteerError::UnknownGroup(group("b"))));
-}
-
-#[test]
-fn a_subscription_that_waited_for_the_commit_of_another_filter_is_refused_as_any_later_one() {
-    let mut bench = Bench::new(Settings::default());
-    let polls = new_group("a", Some(kinds(&[KindCode::POLL])));
-    let _created = bench.steer(|reply| Steer::CreateGroup { group: polls, reply });
-    let members = Some(kinds(&[KindCode::CHAT_MEMBER]));
-    let mut refused = bench.subscribe_with("a", members);
-    bench.settle_down();
-    assert!(matches!(refused.try_recv().unwrap(), Err(SubscribeError::OtherFilter { .. })));
-}
-
-#[test]
-fn filters_that_no_update_has_come_under_are_not_kept() {
-    let mut bench = Bench::new(Settings::default());
-    bench.create("a", Some(kinds(&[KindCode::POLL]))).unwrap();
-    for kind in [KindCode::CHAT_MEMBER, KindCode::POLL, KindCode::CHAT_MEMBER] {
-        let filter = Some(Some(kinds(&[kind])));
-        let change = GroupChange::Settings { filter, settings: None, max_ages: None };
-        let filters = bench.change("a", change).unwrap().record.filters;
-        assert_eq!(filters, [(Sequence(1), Some(kinds(&[kind])))]);
-    }
 }
 
 #[test]

@@ -89,9 +89,21 @@ pub(super) fn room_needed(batch: &Batch, tables: &Tables, txn: &Read<'_>) -> Res
         .sum();
     let quarantined: usize =
         batch.quarantined.iter().map(|element| row(element.reason.len() + element.bytes.len())).sum();
-    let rest = batch.groups.len() + batch.events.len() + batch.replays.len();
+    // A group may have thousands of chats in its filters.
+    let mut group = Vec::new();
+    let groups: usize = batch
+        .groups
+        .iter()
+        .chain(&batch.changed_groups)
+        .map(|record| {
+            group.clear();
+            encode_group(&mut group, record);
+            row(group.len())
+        })
+        .sum();
+    let rest = batch.events.len() + batch.replays.len();
     let copies = dead_letters::bytes_copied(batch, tables, txn)?;
-    Ok((updates + quarantined + rest * ROW + copies) as u64)
+    Ok((updates + quarantined + groups + rest * ROW + copies) as u64)
 }
 
 /// A row's key, checksum, head and share of half-filled pages.
