@@ -62,7 +62,8 @@ impl Failure {
 /// where somebody speaks another protocol.
 fn connection_fault(status: &Status) -> Option<String> {
     let source = std::error::Error::source(status)?;
-    matches!(status.code(), Code::Unavailable | Code::Unknown | Code::Internal).then(|| client::deepest(source))
+    matches!(status.code(), Code::Unavailable | Code::Unknown | Code::Internal)
+        .then(|| client::deepest(source))
 }
 
 /// The gateway's message, the fields it names by the flags that set them, and what to do.

@@ -43,7 +43,12 @@ pub(super) struct Admin {
 
 impl Admin {
     pub(super) fn new(bots: Bots, directory: PathBuf) -> Self {
-        Self { bots, directory: directory.into(), backups: Arc::new(Semaphore::new(1)), changing: Mutex::new(()) }
+        Self {
+            bots,
+            directory: directory.into(),
+            backups: Arc::new(Semaphore::new(1)),
+            changing: Mutex::new(()),
+        }
     }
 }
 
