@@ -72,7 +72,8 @@ async fn changes_of_different_settings_at_once_do_not_undo_each_other() {
             rig.client.update_group(update(failures, &["settings.max_failures"])),
             other.update_group(update(lease, &["settings.max_lease"])),
         );
-        (first.unwrap(), second.unwrap());
+        first.unwrap();
+        second.unwrap();
         let request = PauseGroupRequest { group: "orders".into(), ..PauseGroupRequest::default() };
         let now = rig.client.pause_group(request).await.unwrap().into_inner().group.unwrap();
         let settings = now.settings.unwrap();
