@@ -114,7 +114,6 @@ pub struct NewGroup {
 }
 
 /// What to change in a group.
-#[expect(clippy::large_enum_variant, reason = "operators make one at a time")]
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum GroupChange {
     /// Its filter and how it treats its updates. What is `None` stays.
