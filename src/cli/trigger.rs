@@ -166,13 +166,14 @@ fn list() -> Result<(), TriggerError> {
 
 async fn trigger(sample: Sample, args: &TriggerArgs) -> Result<(), TriggerError> {
     // What is wrong with the values shows without a simulator, too.
-    sample.update(&values(args, 0, 0))?;
+    let now_us = i64::try_from(clock::unix_micros()).unwrap_or(i64::MAX / 2);
+    sample.update(&values(args, 0, now_us, 0))?;
     let control = Control::new(&args.simulator)?;
     let bot_id = match args.bot_id {
         Some(bot_id) => bot_id,
         None => control.only_bot().await?,
     };
-    let made = (0..args.count).map(|index| sample.update(&values(args, bot_id, index)));
+    let made = (0..args.count).map(|index| sample.update(&values(args, bot_id, now_us, index)));
     let body = made.collect::<Result<Vec<_>, _>>()?.join("\n");
     let queued = control.queue(bot_id, body, args.unasked).await?;
     if queued.filtered > 0 {
@@ -188,8 +189,7 @@ async fn trigger(sample: Sample, args: &TriggerArgs) -> Result<(), TriggerError>
 }
 
 /// The same for every update but for the numbers, which also differ between two commands.
-fn values(args: &TriggerArgs, bot_id: i64, index: u32) -> SampleValues {
-    let now_us = i64::try_from(clock::unix_micros()).unwrap_or(i64::MAX / 2);
+fn values(args: &TriggerArgs, bot_id: i64, now_us: i64, index: u32) -> SampleValues {
     SampleValues {
         chat: args.chat,
         user: args.user,

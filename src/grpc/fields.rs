@@ -18,6 +18,9 @@ pub(super) struct InvalidField {
     pub(super) problem: Cow<'static, str>,
 }
 
+/// The most characters of a problem. It can quote what was sent, and goes into HTTP/2 headers three times: clients refuse
+/// large ones, and would show that instead of the problem.
+const MAX_PROBLEM_CHARS: usize = 500;
 /// The most updates out to one consumer: what a gateway's memory carries for many consumers at once.
 const MAX_OUTSTANDING: i32 = 100_000;
 /// The most bytes of JSON out to one consumer, for the same reason.
@@ -33,7 +36,12 @@ pub(super) fn invalid(
     field: impl Into<Cow<'static, str>>,
     problem: impl Into<Cow<'static, str>>,
 ) -> InvalidField {
-    InvalidField { field: field.into(), problem: problem.into() }
+    let problem = problem.into();
+    let problem = match problem.char_indices().nth(MAX_PROBLEM_CHARS) {
+        Some((end, _)) => Cow::Owned(format!("{}…", problem.get(..end).unwrap_or_default())),
+        None => problem,
+    };
+    InvalidField { field: field.into(), problem }
 }
 
 pub(super) fn group(text: &str) -> Result<GroupName, InvalidField> {
@@ -196,6 +204,14 @@ mod tests {
 
     fn seconds(seconds: i64, nanos: i32) -> Option<Duration> {
         Some(Duration { seconds, nanos })
+    }
+
+    #[test]
+    fn a_problem_that_quotes_something_long_is_cut() {
+        let cut = invalid("kinds", format!("has `{}`", "ß".repeat(50_000))).problem;
+        assert_eq!(cut.chars().count(), MAX_PROBLEM_CHARS + 1);
+        assert!(cut.starts_with("has `ß") && cut.ends_with("ß…"), "{cut}");
+        assert_eq!(invalid("kinds", "is empty").problem, "is empty");
     }
 
     #[test]

@@ -62,6 +62,26 @@ async fn a_group_is_made_as_asked_and_by_the_configured_defaults() {
 }
 
 #[tokio::test]
+async fn changes_of_different_settings_at_once_do_not_undo_each_other() {
+    let mut rig = Rig::start(vec![view(1, "orders")]).await;
+    let mut other = rig.client.clone();
+    for count in 20..30 {
+        let failures = with(GroupSettings { max_failures: Some(count), ..GroupSettings::default() });
+        let lease = with(GroupSettings { max_lease: seconds(i64::from(count)), ..GroupSettings::default() });
+        let (first, second) = tokio::join!(
+            rig.client.update_group(update(failures, &["settings.max_failures"])),
+            other.update_group(update(lease, &["settings.max_lease"])),
+        );
+        first.unwrap();
+        second.unwrap();
+        let request = PauseGroupRequest { group: "orders".into(), ..PauseGroupRequest::default() };
+        let now = rig.client.pause_group(request).await.unwrap().into_inner().group.unwrap();
+        let settings = now.settings.unwrap();
+        assert_eq!((settings.max_failures, settings.max_lease), (Some(count), seconds(i64::from(count))));
+    }
+}
+
+#[tokio::test]
 async fn a_wrong_field_of_a_new_group_is_named() {
     let mut rig = Rig::start(Vec::new()).await;
     let time = |seconds: i64, nanos: i32| Some(Duration { seconds, nanos });

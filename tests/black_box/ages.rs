@@ -22,24 +22,30 @@ async fn p2_an_update_older_than_its_kind_may_get_expires_counted_and_shown_and_
     write(&telegram, 7, &["after"]).await;
     until("the callback is kept", async || done_or_none(&gateway, id).await).await;
 
-    // Nobody takes it in time; not even a gateway that is up. It is the same for one that was away.
-    gateway.kill().await;
-    let gateway = setup.start().await;
-    until("it has expired", async || {
-        let of_it = done_or_none(&gateway, id).await?;
-        let states = of_it["timelines"].as_array()?.iter();
-        let mut states = states.map(|timeline| (timeline["group"].as_str(), timeline["state"].as_str()));
-        states.any(|state| state == (Some("orders"), Some("UPDATE_STATE_EXPIRED"))).then_some(())
+    // Nobody takes it in time, as if the handlers were away, and the gateway with them.
+    until("it is more than a second old", async || {
+        let listed = done(&gateway, "updates --kind callback_query --until 2s").await;
+        listed.contains("callback_query").then_some(())
     })
     .await;
+    gateway.kill().await;
+    let gateway = setup.start().await;
+    // It expires when its turn comes: the next one of its chat is delivered at once.
+    let mut hands = Hands::join(gateway.grpc, "orders").await;
+    assert_eq!(texts(&hands.deliveries(1).await), ["after"]);
+    gateway.says("an update left the group without having been handled").await;
+    let timelines = done_or_none(&gateway, id).await.unwrap()["timelines"].take();
+    let timelines = timelines.as_array().unwrap();
+    let state = |group: &str| &timelines.iter().find(|timeline| timeline["group"] == group).unwrap()["state"];
+    assert_eq!(
+        (state("orders"), state("patient")),
+        (&"UPDATE_STATE_EXPIRED".into(), &"UPDATE_STATE_PENDING".into())
+    );
     let shown = done(&gateway, "timeline --chat 7").await;
     assert!(shown.contains("✗ expired"), "{shown}");
     let expired = gateway.metric("switchboard_updates_settled_total{", "outcome=\"expired\"").await;
     assert_eq!(expired, 1.0);
-    gateway.says("an update left the group without having been handled").await;
 
-    let mut hands = Hands::join(gateway.grpc, "orders").await;
-    assert_eq!(texts(&hands.deliveries(1).await), ["after"]);
     let mut hands = Hands::join(gateway.grpc, "patient").await;
     let both = hands.deliveries(1).await;
     assert_eq!(both[0].update.as_ref().unwrap().kind, "callback_query", "it is kept for others");

@@ -2,6 +2,7 @@
 //! and with grpcurl alone. Only the addresses are others, and the handler with the fault is the test's own.
 
 use std::path::Path;
+use std::process::Stdio;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -171,7 +172,8 @@ impl Trial {
         };
         trial.runs(create).await;
         let tail = tail.strip_suffix(" > tail.log &").unwrap();
-        trial.tail = Some(trial.command(&format!("exec {tail}")).spawn().unwrap());
+        let mut tail = trial.command(&format!("exec {tail}"));
+        trial.tail = Some(tail.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap());
         for command in [hello, poison, pizza] {
             trial.runs(command).await;
         }
@@ -195,10 +197,7 @@ impl Trial {
         path.extend(std::env::split_paths(&std::env::var_os("PATH").unwrap()));
         let mut command = Command::new("sh");
         command.args(["-c", &line]).env_clear().env("PATH", std::env::join_paths(path).unwrap());
-        command
-            .env("no_proxy", "127.0.0.1")
-            .current_dir(self._data.path())
-            .stdin(std::process::Stdio::null());
+        command.env("no_proxy", "127.0.0.1").current_dir(self._data.path()).stdin(Stdio::null());
         command.kill_on_drop(true);
         command
     }

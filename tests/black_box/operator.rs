@@ -3,7 +3,7 @@
 use serde_json::Value;
 use switchboard::grpc::proto::client::{NackOutcome, SettleCode};
 
-use crate::console::{cli, done, json};
+use crate::console::{cli, done, json, until};
 use crate::gateway::{Mode, Setup, telegram};
 use crate::steps::{Hands, texts, write};
 
@@ -25,8 +25,11 @@ async fn an_unanswered_message_is_found_by_its_chat_and_replayed_once_the_handle
     let sequence = poison[0].sequence;
 
     // While it is out, the one behind it waits.
-    let found = done(&gateway, "timeline --chat 7").await;
-    assert!(found.contains("… outstanding") && found.contains("… blocked"), "{found}");
+    let found = until("both are there", async || {
+        let found = done(&gateway, "timeline --chat 7").await;
+        (found.contains("… outstanding") && found.contains("… blocked")).then_some(found)
+    })
+    .await;
     assert!(found.contains("None of these is for: audit"), "{found}");
     let out = json(&gateway, "outstanding orders").await;
     assert_eq!(out.len(), 1);

@@ -42,6 +42,7 @@ impl Failure {
     pub(super) fn exit(&self) -> Exit {
         match self {
             Self::Connect(_) | Self::Usage(_) | Self::NobodyToAsk { .. } => Exit::Config,
+            Self::Gateway(status) if connection_fault(status).is_some() => Exit::Unavailable,
             Self::Gateway(status) => Exit::answered(status.code()),
             Self::NotFound(_) => Exit::NotFound,
             Self::NotConfirmed => Exit::Precondition,
@@ -57,16 +58,22 @@ impl Failure {
     }
 }
 
+/// What tonic itself found out about the connection, if that is why the call failed: a port that nobody listens on, or
+/// where somebody speaks another protocol.
+fn connection_fault(status: &Status) -> Option<String> {
+    let source = std::error::Error::source(status)?;
+    matches!(status.code(), Code::Unavailable | Code::Unknown | Code::Internal)
+        .then(|| client::deepest(source))
+}
+
 /// The gateway's message, the fields it names by the flags that set them, and what to do.
 fn explain(status: &Status) -> String {
     let details = status.get_error_details();
-    let mut lines = vec![match status.code() {
-        // What tonic itself found out about the connection is at the end of the chain.
-        Code::Unavailable if std::error::Error::source(status).is_some() => format!(
-            "the gateway is {}; is `switchboard serve` running there? --address names another place",
-            client::describe(status)
+    let mut lines = vec![match (status.code(), connection_fault(status)) {
+        (_, Some(why)) => format!(
+            "the gateway is not reachable: {why}; is `switchboard serve` running there? --address names another place"
         ),
-        Code::Unimplemented => {
+        (Code::Unimplemented, None) => {
             "the gateway does not know this call: it is of another release than this command".to_owned()
         }
         _ if status.message().is_empty() => client::describe(status),
@@ -78,6 +85,11 @@ fn explain(status: &Status) -> String {
     }
     if let Some(delay) = details.retry_info().and_then(|info| info.retry_delay) {
         lines.push(format!("  it may work in {} s", delay.as_secs_f64().ceil()));
+    }
+    if status.code() == Code::Unauthenticated {
+        lines.push(
+            "  set SWITCHBOARD_ACCESS_TOKEN, or name the token's file with --access-token-file".to_owned(),
+        );
     }
     lines.join("\n")
 }

@@ -14,6 +14,8 @@ use crate::cli::clock;
 pub(super) async fn run(args: &BenchArgs, updates: u64) -> Result<Report, BenchError> {
     let rate = if args.rate == 0 { RATE } else { args.rate };
     let mut report = Report::new(Setup { rate, ..Setup::of(args, updates) });
+    // The rate is for what comes later.
+    let args = &BenchArgs { rate: 0, ..args.clone() };
     let mut rig = Rig::start(args).await?;
     rig.fill(args, updates).await?;
     let mut fleet = Fleet::spawn(&rig.plan(args))?;

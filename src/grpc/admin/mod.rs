@@ -22,7 +22,7 @@ mod updates;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use tokio::sync::Semaphore;
+use tokio::sync::{Mutex, Semaphore};
 use tonic::{Request, Response, Status};
 
 use super::bots::Bots;
@@ -37,11 +37,18 @@ pub(super) struct Admin {
     directory: Arc<Path>,
     /// One backup at a time: each takes as much room as the journal.
     backups: Arc<Semaphore>,
+    /// Held from reading a group's settings until they are changed: of two changes at once neither undoes the other.
+    changing: Mutex<()>,
 }
 
 impl Admin {
     pub(super) fn new(bots: Bots, directory: PathBuf) -> Self {
-        Self { bots, directory: directory.into(), backups: Arc::new(Semaphore::new(1)) }
+        Self {
+            bots,
+            directory: directory.into(),
+            backups: Arc::new(Semaphore::new(1)),
+            changing: Mutex::new(()),
+        }
     }
 }
 
@@ -90,6 +97,7 @@ impl pb::admin_service_server::AdminService for Admin {
         &self,
         request: Request<pb::UpdateGroupRequest>,
     ) -> Result<Response<pb::UpdateGroupResponse>, Status> {
+        let _changing = self.changing.lock().await;
         groups::update(&self.bots, request.into_inner()).await.map(Response::new)
     }
 

@@ -46,6 +46,16 @@ async fn the_gateways_message_is_shown_with_the_nearest_name_and_never_as_a_dump
 }
 
 #[tokio::test]
+async fn a_missing_access_token_is_said_with_where_this_command_takes_it_from() {
+    let ran =
+        answering(Status::unauthenticated("a token, please")).await.run(&["groups", "show", "orders"]).await;
+    assert!(
+        ran.notes.contains("SWITCHBOARD_ACCESS_TOKEN") && ran.notes.contains("--access-token-file"),
+        "{ran:?}"
+    );
+}
+
+#[tokio::test]
 async fn a_gateway_that_is_not_there_is_said_to_be_so() {
     // A port that nobody listens on: the listener is gone again.
     let free = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
@@ -54,6 +64,23 @@ async fn a_gateway_that_is_not_there_is_said_to_be_so() {
     assert_eq!(ran.exit, Exit::Unavailable, "{ran:?}");
     assert!(ran.notes.contains("not reachable: Connection refused"), "{ran:?}");
     assert!(ran.notes.contains("--address"), "{ran:?}");
+}
+
+#[tokio::test]
+async fn a_port_where_another_protocol_is_spoken_is_said_to_be_no_gateway() {
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let elsewhere = Gateway::at(format!("http://{}", listener.local_addr().unwrap()));
+    tokio::spawn(async move {
+        while let Ok((mut stream, _)) = listener.accept().await {
+            // As the ops listener does.
+            let _ = stream.read(&mut [0; 1024]).await;
+            let _ = stream.write_all(b"HTTP/1.1 400 Bad Request\r\ncontent-length: 0\r\n\r\n").await;
+        }
+    });
+    let ran = elsewhere.run(&["bots"]).await;
+    assert_eq!(ran.exit, Exit::Unavailable, "{ran:?}");
+    assert!(ran.notes.contains("not reachable") && ran.notes.contains("--address"), "{ran:?}");
 }
 
 #[tokio::test]

@@ -98,7 +98,7 @@ fn explanation(timeline: &GroupTimeline) -> String {
     match timeline.state() {
         UpdateState::NotMatched => "The group's filter did not match it when it was stored.".to_owned(),
         UpdateState::BeforeStart => "It came before the group's start.".to_owned(),
-        UpdateState::Expired => "It got older than the group lets its kind get.".to_owned(),
+        UpdateState::Expired => "It got older than the group lets it get.".to_owned(),
         UpdateState::Purged => "An operator removed it.".to_owned(),
         UpdateState::Settled => {
             "How it was settled is not known any more, or a seek passed over it.".to_owned()
