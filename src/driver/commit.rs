@@ -141,7 +141,14 @@ impl<R: JournalReader> Core<R> {
             // What was decided before a seek means nothing after it.
             let current = self.groups.record(*group).map(|record| record.base_generation);
             let sought = batch.sought.iter().any(|(sought, _)| sought == group);
-            if self.groups.is_ephemeral(*group) || current != Some(*base_generation) || sought {
+            if self.groups.is_ephemeral(*group) || current.is_none() {
+                continue;
+            }
+            if current != Some(*base_generation) || sought {
+                // But its dead letters stay, and a handler may have been told that this is one.
+                if let Change::Settled { dead: Some(dead), .. } = change {
+                    batch.dead_letters.push((*group, *sequence, (**dead).clone()));
+                }
                 continue;
             }
             if let Some(event) = event {

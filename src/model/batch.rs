@@ -33,7 +33,8 @@ pub struct Batch {
     pub attempts: Vec<(GroupId, Sequence, AttemptRecord)>,
     /// Updates that a group is done with. Removes their attempt records and their replays.
     pub settled: Vec<(GroupId, Sequence, SettledAs)>,
-    /// Dead letters, with a copy of the payload taken by the journal; they are also in `settled`.
+    /// Dead letters, with a copy of the payload taken by the journal; they are also in `settled`, but for those of before a
+    /// seek.
     pub dead_letters: Vec<(GroupId, Sequence, DeadLetter)>,
     /// What happened to updates, for their timelines. Those of updates before the first stored one go with the next
     /// ones that are trimmed or purged.

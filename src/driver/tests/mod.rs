@@ -1,8 +1,10 @@
 //! The driver on a real journal, with the commits let through or refused one by one.
 
 mod bench;
+mod dead_letters;
 mod filters;
 mod latencies;
+mod restored;
 mod rig;
 mod steering;
 mod turns;

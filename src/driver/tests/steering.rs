@@ -55,7 +55,7 @@ impl Bench {
         self.steered(|reply| Steer::Purge { sequences, reply })
     }
 
-    fn view(&mut self, name: &str) -> GroupView {
+    pub(super) fn view(&mut self, name: &str) -> GroupView {
         let only = Some(group(name));
         self.steered(|reply| Steer::Groups { only, reply }).remove(0)
     }
