@@ -104,8 +104,8 @@ impl<R: JournalReader> Core<R> {
         (replies, plan)
     }
 
-    /// Adds the groups that subscriptions ask for and that do not exist. Without room there are no new durable ones: a
-    /// batch with one in it would be refused as a whole, and the settlements in it with it.
+    /// Adds the groups that subscriptions ask for and that do not exist. Without room there are no new durable ones but
+    /// the first: a batch with one in it would be refused as a whole, and the settlements in it with it.
     fn create_groups(
         &mut self,
         now: Now,
@@ -113,15 +113,19 @@ impl<R: JournalReader> Core<R> {
         waiting: &mut Gathering,
         batch: &mut Batch,
     ) -> Result<(), ReadError> {
+        let is_first = !self.groups.any_durable();
         for (subscription, reply) in std::mem::take(&mut waiting.subscriptions) {
             let start = self.first_of(subscription.start, subscription.ephemeral, end)?;
             match self.groups.create(now, &subscription, start) {
-                Ok(Created::New(record)) if self.usage.room != Room::Open => {
+                Ok(Created::New(record)) if self.usage.room != Room::Open && !is_first => {
                     self.groups.remove(record.id);
                     answer(reply, Err(SubscribeError::NoRoom { group: record.name }));
                     continue;
                 }
-                Ok(Created::New(record)) => batch.groups.push(record),
+                Ok(Created::New(record)) => {
+                    batch.groups.push(record);
+                    batch.first_groups = is_first;
+                }
                 Ok(Created::Ephemeral(record)) => self.add_group(record),
                 Ok(Created::Exists) => {}
                 Err(error) => {

@@ -190,6 +190,11 @@ impl Groups {
         self.entries.get(&id).map(|entry| &entry.record)
     }
 
+    /// Whether there is a durable group that is more than planned.
+    pub(super) fn any_durable(&self) -> bool {
+        self.durable_records().next().is_some()
+    }
+
     /// The records of the durable groups.
     pub(super) fn durable_records(&self) -> impl Iterator<Item = &GroupRecord> {
         self.entries.values().map(|entry| &entry.record).filter(|record| !self.is_ephemeral(record.id))

@@ -137,7 +137,9 @@ fn declare(bot: &str, settings: &Settings, recovered: &Recovered, now: Now) -> B
     let records = (recovered.last_group.0 + 1..).zip(missing).map(|(number, name)| {
         GroupRecord::new(GroupId(number), name.clone(), start, settings.group, now.unix)
     });
-    Batch { groups: records.collect(), ..Batch::default() }
+    let groups: Vec<_> = records.collect();
+    let first_groups = recovered.groups.is_empty() && !groups.is_empty();
+    Batch { groups, first_groups, ..Batch::default() }
 }
 
 /// What the commit thread has done, and how long it took.

@@ -116,13 +116,15 @@ impl<R: JournalReader> Core<R> {
         batch: &mut Batch,
     ) -> Result<Result<GroupRecord, SteerError>, ReadError> {
         let start = self.first_of(group.start, false, end)?;
-        if self.usage.room != Room::Open {
+        let is_first = !self.groups.any_durable();
+        if self.usage.room != Room::Open && !is_first {
             return Ok(Err(SteerError::NoRoom));
         }
         let planned = NewRecord { group, start };
         let created = self.groups.create_durable(now, planned);
         if let Ok(record) = &created {
             batch.groups.push(record.clone());
+            batch.first_groups = is_first;
         }
         Ok(created)
     }

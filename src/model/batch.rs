@@ -13,6 +13,9 @@ use super::time::UnixMillis;
 pub struct Batch {
     /// Groups that are new.
     pub groups: Vec<GroupRecord>,
+    /// Whether the new groups are the only ones: then they may take of the reserve, since without a group nothing is
+    /// ever settled and a full journal stays full.
+    pub first_groups: bool,
     /// Groups that have changed.
     pub changed_groups: Vec<GroupRecord>,
     /// Groups that go, with all that is kept about them. Their names are remembered until a group has them again.
@@ -71,7 +74,7 @@ impl Batch {
     pub fn appends(&self) -> bool {
         !self.updates.is_empty()
             || !self.quarantined.is_empty()
-            || !self.groups.is_empty()
+            || !self.groups.is_empty() && !self.first_groups
             || !self.replays.is_empty()
     }
 }

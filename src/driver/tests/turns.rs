@@ -49,6 +49,25 @@ fn p6_a_new_group_that_finds_no_room_is_refused_and_settlements_go_on() {
 }
 
 #[test]
+fn p6_a_full_journal_without_a_group_lets_the_first_one_in_since_nothing_else_can_empty_it() {
+    let mut bench = Bench::new(Settings::default());
+    bench.append(&[(1, "chat:1")]);
+    bench.settle_down();
+    bench.full_for_updates = true;
+    let refused = bench.append(&[(2, "chat:1")]);
+    bench.settle_down();
+    drop(refused);
+    let mut stream = bench.subscribed("a");
+    let out = deliveries(&mut stream);
+    let mut acked = bench.settle("a", &[out[0].token], Settlement::Ack);
+    bench.settle_down();
+    assert_eq!(acked.try_recv().unwrap().unwrap(), [SettledResult::Applied { deadline: None }]);
+    let mut second = bench.subscribe("b", "c", false);
+    bench.settle_down();
+    assert!(matches!(second.try_recv().unwrap(), Err(SubscribeError::NoRoom { .. })));
+}
+
+#[test]
 fn a_shutdown_does_not_wait_for_trimming() {
     let settings = Settings { retention_max_age_ms: 60_000, ..Settings::default() };
     let mut bench = Bench::new(settings);

@@ -102,8 +102,10 @@ fn at_its_limit_the_room_says_so() {
     let error = journal.commit(&Batch { updates: vec![update(next, 1)], ..Batch::default() }).unwrap_err();
     assert!(matches!(error, CommitError::NoRoom { .. }), "{error}");
     assert!(error.to_string().contains("at its limit less the reserve"), "{error}");
-    // A group is refused as well, and a dead letter is not.
+    // A group is refused as well, unless it is the first; and a dead letter is not.
     assert!(matches!(journal.commit(&new_group(2)), Err(CommitError::NoRoom { .. })));
+    journal.commit(&Batch { first_groups: true, ..new_group(3) }).unwrap();
+    journal.commit(&Batch { deleted_groups: vec![GroupId(3)], ..Batch::default() }).unwrap();
     let letter = (GroupId(1), Sequence(1), crate::journal::contract::dead_letter(SettledAs::Rejected, 1));
     journal.commit(&Batch { dead_letters: vec![letter], ..acks(1, [1]) }).unwrap();
     assert_eq!(settle_and_trim(&mut journal, 1, next).room, Room::Open);
