@@ -13,6 +13,7 @@ mod groups;
 mod handle;
 mod history;
 mod ids;
+mod last_words;
 mod payload_cache;
 mod run;
 mod settings;

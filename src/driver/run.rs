@@ -175,7 +175,9 @@ struct Channels {
 
 fn run<R: JournalReader>(mut core: Core<R>, mut clock: Clock, channels: &Channels) -> Result<(), Failure> {
     let result = turns(&mut core, &mut clock, channels);
-    core.flights.finish(clock.now());
+    let now = clock.now();
+    core.say_what_is_left(now);
+    core.flights.finish(now);
     core.end_streams(if result.is_ok() { StreamEnd::Drained } else { StreamEnd::Failed });
     result
 }

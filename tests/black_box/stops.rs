@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use serde_json::Value;
 use switchboard::grpc::proto::client::subscribe_response::Event;
 use switchboard::grpc::proto::client::{DrainReason, NackOutcome, SettleCode};
 use switchboard::simulator::{Source, Traffic};
@@ -62,6 +63,38 @@ async fn a_stop_drains_streams_takes_settlements_and_leaves_the_webhook_in_place
     tokio::time::timeout(PATIENCE, telegram.settled(BOT)).await.unwrap();
     drop(hands);
     gateway.stop().await;
+}
+
+#[tokio::test]
+async fn p2_a_stop_whose_grace_is_over_says_what_handlers_still_have_and_it_comes_again() {
+    let telegram = telegram().await;
+    let data = tempfile::tempdir().unwrap();
+    let setup = Setup::new(data.path(), &telegram, Mode::Polling).with("SWITCHBOARD_SHUTDOWN_GRACE", "1s");
+    let gateway = setup.start().await;
+    let mut hands = Hands::join(gateway.grpc, "orders").await;
+    write(&telegram, 1, &["held", "behind it"]).await;
+    write(&telegram, 2, &["done"]).await;
+    let got = hands.deliveries(2).await;
+    let (held, done): (Vec<_>, Vec<_>) =
+        got.into_iter().partition(|delivery| delivery.ordering_key == "chat:1");
+    assert_eq!(hands.ack(&done).await, [SettleCode::Applied]);
+    gateway.terminate();
+    let (code, log) = gateway.ended().await;
+    assert_eq!(code, Some(0), "{log:#?}");
+    let report =
+        log.iter().find(|line| line.contains("stopped while handlers have updates")).expect("a report");
+    let report: Value = serde_json::from_str(report).unwrap();
+    assert_eq!((&report["group"], &report["outstanding"]), (&"orders".into(), &1.into()), "{report}");
+    assert_eq!(report["sequences"], held[0].sequence.to_string(), "{report}");
+    assert_eq!(report["unsettled"], 2, "{report}");
+
+    let gateway = setup.start().await;
+    let mut hands = Hands::join(gateway.grpc, "orders").await;
+    let again = hands.deliveries(1).await;
+    assert_eq!((texts(&again), again[0].failures), (vec!["held".to_owned()], 0));
+    assert_eq!(hands.ack(&again).await, [SettleCode::Applied]);
+    assert_eq!(texts(&hands.deliveries(1).await), ["behind it"]);
+    gateway.kill().await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
