@@ -14,6 +14,9 @@ protoc_gen_go_version=v1.36.12
 protoc_gen_go_grpc_version=v1.6.2
 buf_version=1.75.0
 cargo_deny_version=0.20.2
+caddy_version=v2.11.9
+hadolint_version=2.15.1
+pyyaml_version=6.0.3
 
 # need COMMAND DEBIAN_PACKAGES: takes the packages from apt where that is possible, else says what is missing.
 need() {

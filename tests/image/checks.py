@@ -11,8 +11,10 @@ import urllib.error
 import urllib.request
 
 import network
-import runner
 from container import GID, PATIENCE, UID, Container
+
+sys.path.append(str(pathlib.Path(__file__).resolve().parents[1]))
+import runner  # noqa: E402 (it is found only now)
 
 TOKEN = "123456789:AAE-secret_of_the_test"
 ACCESS = "access-secret-of-the-test"
@@ -201,6 +203,7 @@ def sigterm_ends_it_with_code_0_within_the_grace(image):
         print(f"      in {took:.1f} s, of them {GRACE_S} s grace")
         assert code == 0, f"{code}: {said}"
         assert GRACE_S <= took < GRACE_S + CLOSE_S, took
+        assert "stopped while handlers have updates of this group" in said, said
         # What was not settled comes again, from the same volume.
         with started(inside) as again:
             again.says("listening (grpc.listen)")

@@ -80,8 +80,11 @@ class Container:
         _bind(file, self.root / where, _MS_RDONLY)
 
     def secret(self, name, text):
-        """A secret's file, as engines mount it; its path inside."""
-        (self.secrets / name).write_text(text)
+        """A secret's file, for the container's user alone; its path inside."""
+        file = self.secrets / name
+        file.write_text(text)
+        os.chown(file, UID, GID)
+        file.chmod(0o440)
         return f"/run/secrets/{name}"
 
     def start(self, *args, **environment):
