@@ -53,15 +53,19 @@ class Deployments:
     def __init__(self, switchboard):
         self.switchboard = switchboard
 
-    def compose(self, profiles="", **variables):
-        """The services as compose runs them, with the example's settings and these."""
+    def compose(self, profiles="", override=None, **variables):
+        """The services as compose runs them, with the example's settings and these, and what an override says."""
         with tempfile.TemporaryDirectory() as directory:
             environment = pathlib.Path(directory) / ".env"
             settings = {name: value for name, (commented, value) in lines(".env.example").items() if not commented}
             settings |= {"COMPOSE_PROFILES": profiles, **variables}
             environment.write_text("".join(f"{name}={value}\n" for name, value in settings.items()))
             clean = {"PATH": os.environ["PATH"], "HOME": directory}
-            done = run("compose-config", "--env-file", environment, COMPOSE / "docker-compose.yml", env=clean)
+            files = [COMPOSE / "docker-compose.yml"]
+            if override:
+                files.append(pathlib.Path(directory) / "override.yml")
+                files[1].write_text(override)
+            done = run("compose-config", "--env-file", environment, *files, env=clean)
         assert done.returncode == 0, done.stderr
         assert "not set" not in done.stderr, done.stderr
         return json.loads(done.stdout)
@@ -161,6 +165,17 @@ def with_the_simulator_telegram_is_the_simulator(deployments):
     parsed = run(deployments.switchboard, *services["simulator"]["command"], "--revoke", "x")
     # The one argument too many is all that is wrong with it.
     assert "--revoke" in parsed.stderr and parsed.returncode == 2, parsed.stderr
+
+
+@check
+def the_guides_override_adds_bots_to_the_gateway(deployments):
+    (override,) = re.findall(r"```yaml\n(.*?)```", (ROOT / "docs/deploy.md").read_text(), re.DOTALL)
+    gateway = deployments.compose(override=override)["services"]["gateway"]
+    secrets = {secret["source"] for secret in gateway["secrets"]}
+    assert secrets == {"bot-token", "access-token", "shop-token", "support-token"}, secrets
+    mounted = {volume["target"]: volume["source"] for volume in gateway["volumes"]}
+    assert mounted[gateway["environment"]["SWITCHBOARD_CONFIG"]] == str(COMPOSE / "switchboard.toml"), mounted
+    assert "journal" in mounted.values(), mounted
 
 
 @check
