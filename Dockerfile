@@ -19,8 +19,8 @@ RUN rustc --print host-tuple >/target-triple
 # mounts: this stage is the cache, also on builders that refuse them.)
 FROM toolchain AS dependencies
 COPY Cargo.toml Cargo.lock ./
-RUN sed -i '/^\[\[bench\]\]$/,/^$/d' Cargo.toml && mkdir src && \
-    echo '//! Nothing yet.' >src/lib.rs && printf '//! Nothing yet.\nfn main() {}\n' >src/main.rs && echo 'fn main() {}' >build.rs
+RUN sed -i '/^\[\[bench\]\]$/,/^$/d' Cargo.toml && mkdir src && echo '//! Nothing yet.' >src/lib.rs && \
+    printf '//! Nothing yet.\nfn main() {}\n' >build.rs && cp build.rs src/main.rs
 RUN cargo build --release --locked --bin switchboard --target "$(cat /target-triple)" && \
     cargo clean --release --locked --package switchboard --target "$(cat /target-triple)"
 
