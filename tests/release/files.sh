@@ -1,5 +1,5 @@
 # Sourced by scripts/test-release: what is packed into files.
-# shellcheck shell=bash disable=SC2016
+# shellcheck shell=bash
 
 # program VERSION FILE FLAG...: a program that says this version, as cc makes it with these flags.
 program() {

@@ -58,7 +58,6 @@ test_names() {
   gives "a repository's own names, in small letters" "version=1.2.3
 image=ghcr.io/some-body/switch.board
 charts=ghcr.io/some-body/charts" scripts/release-names v1.2.3 Some-Body/Switch.Board
-  # shellcheck disable=SC2016 # it must not be expanded
   refuses "what is no repository" "usage" scripts/release-names v1.2.3 'a/b$(id)'
 
   gives "the first release is the latest" "latest
