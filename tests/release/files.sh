@@ -66,6 +66,7 @@ sys.exit(wrong and str(wrong))' "$file"
   gives "the same commit gives the same bytes" "$first" sha256sum <"$file"
   refuses "an unknown architecture" "usage" scripts/sbom mips "$file"
   refuses "a package without its version" "usage" scripts/sbom amd64 "$file" libc6-dev
+  refuses "a package that is not installed" "usage" scripts/sbom amd64 "$file" libgcc-7-dev=
 }
 
 test_chart() {
