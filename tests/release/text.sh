@@ -24,6 +24,9 @@ v1.2.3"; do
   refuses "another version in the chart" "Chart.yaml's appVersion says \`1.2.4\`" scripts/check-version v1.2.3
   sed -i 's/^appVersion: .*/appVersion: "1.2.3"/' helm/switchboard/Chart.yaml
   accepts "a quoted version in the chart" scripts/check-version v1.2.3
+  sed -i '0,/switchboard\/switchboard:1\.2\.3/s//switchboard\/switchboard:1.2.4/' deploy/kubernetes/switchboard.yaml
+  refuses "another image in the manifests" "deploy/kubernetes/switchboard.yaml:" scripts/check-version v1.2.3
+  make_copy
 
   sed -i 's/^## \[1\.2\.3\].*/## [1.2.3]/' CHANGELOG.md
   refuses "a section without its date" "must be \`## [1.2.3] - YYYY-MM-DD\`" scripts/check-version v1.2.3
