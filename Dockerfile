@@ -39,8 +39,8 @@ RUN mkdir -p etc/ssl/certs && cp -L /etc/ssl/certs/ca-certificates.crt etc/ssl/c
     echo 'switchboard:x:65532:' >etc/group && \
     echo 'hosts: files dns' >etc/nsswitch.conf && \
     chmod -R u=rwX,go=rX etc && \
-    mkdir -m 1777 tmp && \
-    mkdir -m 0750 /data
+    mkdir -p var/lib /data && \
+    mkdir -m 1777 tmp
 
 FROM scratch
 COPY --from=root /root-of-image/ /
