@@ -2,6 +2,7 @@
 
 use tokio::sync::watch;
 
+use super::Fatal;
 use super::settings::Settings;
 use crate::intake::{Intake, PauseReason, UnixMillis, now};
 use crate::observe::metrics::{BotLabels, Metrics};
@@ -207,6 +208,19 @@ impl Reporter {
     pub(super) fn degraded(&self, text: &str) {
         self.say(text);
         self.change(|status| status.last_error = Some(text.into()));
+    }
+
+    /// Nothing comes in until an operator has mended this. It stays in the status when the connection ends with it.
+    pub(super) fn refused(&self, fatal: &Fatal) {
+        let text = fatal.to_string();
+        if self.status.borrow().last_error.as_deref() != Some(&*text) {
+            tracing::error!(bot = self.bot(), "{text}");
+        }
+        self.change(|status| {
+            status.last_error = Some(text.into());
+            status.connected_since = None;
+            status.conflict = None;
+        });
     }
 
     fn say(&self, text: &str) {

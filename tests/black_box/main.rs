@@ -37,6 +37,7 @@ mod steps;
 mod stops;
 mod takeover;
 mod taker;
+mod tokens;
 #[path = "../tools/mod.rs"]
 mod tools;
 mod traces;

@@ -9,34 +9,6 @@ use crate::gateway::{Mode, Setup, own_address, telegram};
 use crate::steps::{Hands, control, http, texts, write};
 use crate::{BOT, PATIENCE};
 
-#[tokio::test]
-async fn a_token_revoked_at_work_ends_the_gateway_with_code_4_and_nothing_is_lost() {
-    let telegram = telegram().await;
-    let data = tempfile::tempdir().unwrap();
-    let setup = Setup::new(data.path(), &telegram, Mode::Polling);
-    let gateway = setup.start().await;
-    let mut hands = Hands::join(gateway.grpc, "orders").await;
-    write(&telegram, 1, &["taken"]).await;
-    assert_eq!(texts(&hands.deliveries(1).await), ["taken"]);
-    drop(hands);
-    control(&telegram, "revoke", String::new()).await;
-    // The poll that waits is answered with this; the next one meets the revoked token.
-    write(&telegram, 1, &["last"]).await;
-    let (code, log) = gateway.ended().await;
-    assert_eq!(code, Some(4), "{log:#?}");
-    assert!(log.iter().any(|line| line.contains("Telegram does not accept its token (401)")), "{log:#?}");
-
-    control(&telegram, "restore", String::new()).await;
-    let gateway = setup.start().await;
-    let mut hands = Hands::join(gateway.grpc, "orders").await;
-    let taken = hands.deliveries(1).await;
-    assert_eq!(texts(&taken), ["taken"]);
-    hands.ack(&taken).await;
-    assert_eq!(texts(&hands.deliveries(1).await), ["last"]);
-    drop(hands);
-    gateway.stop().await;
-}
-
 async fn telegram_at(listen: SocketAddr, seed: u64) -> Running {
     Simulator::start(SimulatorConfig { listen, seed, ..SimulatorConfig::default() }).await.unwrap()
 }
