@@ -129,6 +129,9 @@ struct Pace {
     watch: Duration,
     /// Between two repairs of our own webhook.
     heal: Duration,
+    /// While the next update cannot be read. Well above the half second in which Telegram, asked for the same again,
+    /// gives a single update: what is behind that one must be seen.
+    stuck: Duration,
     /// After the kinds to ask for have changed, until the webhook is set again: groups come in bursts, and Telegram
     /// takes one setWebhook a second.
     kinds: Duration,
@@ -145,6 +148,7 @@ impl Pace {
             recheck: Duration::from_secs(30),
             watch: Duration::from_secs(30),
             heal: Duration::from_secs(3600),
+            stuck: Duration::from_secs(1),
             kinds: Duration::from_secs(2),
         }
     }

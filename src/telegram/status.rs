@@ -138,6 +138,20 @@ impl Reporter {
 
     /// Updates can come in; earlier trouble is over.
     pub(super) fn connected(&self, mode: ActiveMode) {
+        let is_over = self.status.borrow().last_error.is_some();
+        self.can_come_in(mode, None);
+        if is_over {
+            tracing::info!(bot = self.bot(), "all is well with Telegram again");
+        }
+    }
+
+    /// Updates can come in, but something is wrong with what came.
+    pub(super) fn hampered(&self, mode: ActiveMode, text: &str) {
+        self.say(text);
+        self.can_come_in(mode, Some(text));
+    }
+
+    fn can_come_in(&self, mode: ActiveMode, trouble: Option<&str>) {
         let was = self.status.borrow().connected_since.is_some();
         if !was {
             let username = self.status.borrow().username.clone().unwrap_or_default();
@@ -146,7 +160,7 @@ impl Reporter {
         self.change(|status| {
             status.mode = Some(mode);
             status.connected_since = status.connected_since.or(Some(now()));
-            status.last_error = None;
+            status.last_error = trouble.map(Into::into);
         });
     }
 
