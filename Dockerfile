@@ -15,11 +15,11 @@ ENV RUSTFLAGS="-C target-feature=+crt-static" CARGO_PROFILE_RELEASE_STRIP=symbol
 # With a target named, the flags above hold for the program and not for what only runs while it is built.
 RUN rustc --print host-tuple >/target-triple
 
-# The dependencies alone: fetched and built again only when they change. The program is an empty one, without benches. (No cache
+# The dependencies alone: fetched and built again only when they change. The program is an empty one, without benches and tests. (No cache
 # mounts: this stage is the cache, also on builders that refuse them.)
 FROM toolchain AS dependencies
 COPY Cargo.toml Cargo.lock ./
-RUN sed -i '/^\[\[bench\]\]$/,/^$/d' Cargo.toml && mkdir src && echo '//! Nothing yet.' >src/lib.rs && \
+RUN sed -i -E '/^\[\[(bench|test)\]\]$/,/^$/d' Cargo.toml && mkdir src && echo '//! Nothing yet.' >src/lib.rs && \
     printf '//! Nothing yet.\nfn main() {}\n' >build.rs && cp build.rs src/main.rs
 RUN cargo build --release --locked --bin switchboard --target "$(cat /target-triple)" && \
     cargo clean --release --locked --package switchboard --target "$(cat /target-triple)"

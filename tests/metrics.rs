@@ -78,7 +78,8 @@ const HEAD: &str = "# Metrics
 <!-- Made of src/observe/metrics.rs. Do not edit: SWITCHBOARD_TEST_WRITE=1 cargo test --test metrics -->
 
 `/metrics` on the ops listener (port 9090) serves OpenMetrics text, which Prometheus reads. It asks for the access token if one
-is set. Counters start at 0 with the process: ask for `rate()` or `increase()`. A series appears with its first value.
+is set. Counters start at 0 with the process: ask for `rate()` or `increase()`. A series appears with its first value; those of
+what should never happen to a bot, and a group's, are there from the start.
 
 No label holds a chat, a user, an update or a consumer: the number of series is bounded by bots, groups and the words listed
 below. What a single update went through is told by its timeline and, where traces are exported, by its

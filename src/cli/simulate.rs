@@ -10,7 +10,7 @@ use clap::Args;
 use thiserror::Error;
 
 use super::exit::Exit;
-use super::{complain, signals};
+use super::{clock, complain, signals};
 use crate::simulator::{
     CONTROL_HELP, FaultRule, Replay, Running, Simulator, SimulatorConfig, Source, Traffic,
 };
@@ -43,9 +43,10 @@ pub struct SimulateArgs {
     /// Generate nothing: updates come only from the control interface.
     #[arg(long, conflicts_with_all = ["rate", "total"])]
     pub idle: bool,
-    /// Equal seeds give equal updates, first ids and probabilities.
-    #[arg(long, default_value_t = 1, value_name = "N")]
-    pub seed: u64,
+    /// Equal seeds give equal updates, first ids and probabilities. [default: another one at each start, since a gateway
+    /// takes ids that it has seen for repeats]
+    #[arg(long, value_name = "N")]
+    pub seed: Option<u64>,
     /// Take webhooks on http, any port and any address, as `telegram-bot-api --local` does.
     #[arg(long)]
     pub local: bool,
@@ -121,6 +122,7 @@ async fn simulate(args: SimulateArgs) -> Result<(), SimulateError> {
 }
 
 fn config(args: SimulateArgs) -> Result<SimulatorConfig, String> {
+    let seed = args.seed.unwrap_or_else(clock::unix_micros);
     let source = match (&args.updates, args.idle) {
         (Some(path), _) => {
             let rate = args.rate.unwrap_or(0.0);
@@ -135,7 +137,7 @@ fn config(args: SimulateArgs) -> Result<SimulatorConfig, String> {
             traffic.chats = args.chats;
             traffic.total = args.total;
             traffic.size = args.size;
-            traffic.seed = args.seed;
+            traffic.seed = seed;
             traffic.timestamps = args.timestamps;
             traffic.check()?;
             Some(Source::Generated(traffic))
@@ -148,7 +150,7 @@ fn config(args: SimulateArgs) -> Result<SimulatorConfig, String> {
         faults: args.faults,
         revoked: args.revoked,
         ledger_limit: args.ledger_limit,
-        seed: args.seed,
+        seed,
     })
 }
 
@@ -207,7 +209,7 @@ mod tests {
 
     #[test]
     fn generated_traffic_is_the_default_and_idle_turns_it_off() {
-        let Some(Source::Generated(traffic)) = configured("").unwrap().source else { panic!("no traffic") };
+        let Some(Source::Generated(traffic)) = configured("--seed 1").unwrap().source else { panic!("no traffic") };
         assert_eq!(traffic, Traffic::default());
         assert!(configured("--idle").unwrap().source.is_none());
         let line = "--rate 0 --chats 7 --total 9 --size 300 --seed 5 --timestamps";

@@ -12,6 +12,14 @@ use crate::model::{Batch, GroupId, GroupRecord, Head, SettledAs, UnixMillis};
 use crate::observe::metrics::{BotLabels, EndedLabels, GroupLabels, Metrics, PauseLabels, SettledLabels};
 use crate::observe::spans::Recorder;
 
+const JOURNAL_FULL: &str = "journal_full";
+const DISK_FULL: &str = "disk_full";
+/// All the ways in which a delivery ends without a settlement.
+const ENDED: [Ended; 4] = [Ended::Nacked, Ended::Released, Ended::Expired, Ended::Lost];
+/// All the ways in which a group is done with an update.
+const SETTLED: [SettledAs; 5] =
+    [SettledAs::Acked, SettledAs::Rejected, SettledAs::DeadLettered, SettledAs::Expired, SettledAs::Purged];
+
 /// The metrics of one bot's driver.
 #[derive(Debug)]
 pub(super) struct Tally {
@@ -20,8 +28,18 @@ pub(super) struct Tally {
 }
 
 impl Tally {
+    /// What should never happen to a bot is there from the start, at 0: `increase()` does not see a counter's first value.
     pub(super) fn new(metrics: Metrics, bot: &str) -> Self {
-        Self { metrics, labels: BotLabels { bot: bot.into() } }
+        let labels = BotLabels { bot: bot.into() };
+        for counter in [&metrics.duplicates, &metrics.quarantined, &metrics.commit_failures] {
+            counter.get_or_create(&labels).inc_by(0);
+        }
+        metrics.intake_paused.get_or_create(&labels).set(0);
+        for reason in [JOURNAL_FULL, DISK_FULL] {
+            let bot = Arc::clone(&labels.bot);
+            metrics.intake_pauses.get_or_create(&PauseLabels { bot, reason }).inc_by(0);
+        }
+        Self { metrics, labels }
     }
 
     /// What follows the updates from their delivery on, with the same metrics.
@@ -45,8 +63,8 @@ impl Tally {
         }
         self.metrics.intake_paused.get_or_create(&self.labels).set(i64::from(reason.is_some()));
         let reason = match reason {
-            Some(PauseReason::JournalFull) => "journal_full",
-            Some(PauseReason::DiskFull) => "disk_full",
+            Some(PauseReason::JournalFull) => JOURNAL_FULL,
+            Some(PauseReason::DiskFull) => DISK_FULL,
             // These are no pauses: single requests are refused, or there will be no more.
             Some(PauseReason::Overloaded | PauseReason::Stopping) | None => return,
         };
@@ -156,6 +174,22 @@ impl Tally {
         self.metrics.oldest.get_or_create(&labels).set(i64::try_from(seconds).unwrap_or(i64::MAX));
         let paused = groups.record(id).is_some_and(|record| record.paused.is_some());
         self.metrics.group_paused.get_or_create(&labels).set(i64::from(paused));
+        self.begin(&labels);
+    }
+
+    /// The counters of a group are there as soon as it is, at 0, as those of the bot are.
+    fn begin(&self, labels: &GroupLabels) {
+        self.metrics.deliveries.get_or_create(labels).inc_by(0);
+        self.metrics.redeliveries.get_or_create(labels).inc_by(0);
+        let GroupLabels { bot, group } = labels;
+        for how in ENDED.map(ended_label) {
+            let (bot, group) = (Arc::clone(bot), Arc::clone(group));
+            self.metrics.ended.get_or_create(&EndedLabels { bot, group, how }).inc_by(0);
+        }
+        for outcome in SETTLED.map(settled_label) {
+            let (bot, group) = (Arc::clone(bot), Arc::clone(group));
+            self.metrics.settled.get_or_create(&SettledLabels { bot, group, outcome }).inc_by(0);
+        }
     }
 
     /// The gauges of what is kept.
@@ -198,17 +232,10 @@ impl Tally {
         self.metrics.deliveries.remove(&labels);
         self.metrics.redeliveries.remove(&labels);
         let GroupLabels { bot, group } = labels;
-        for how in [Ended::Nacked, Ended::Released, Ended::Expired, Ended::Lost].map(ended_label) {
+        for how in ENDED.map(ended_label) {
             self.metrics.ended.remove(&EndedLabels { bot: Arc::clone(&bot), group: Arc::clone(&group), how });
         }
-        let all = [
-            SettledAs::Acked,
-            SettledAs::Rejected,
-            SettledAs::DeadLettered,
-            SettledAs::Expired,
-            SettledAs::Purged,
-        ];
-        for outcome in all.map(settled_label) {
+        for outcome in SETTLED.map(settled_label) {
             let (bot, group) = (Arc::clone(&bot), Arc::clone(&group));
             self.metrics.settled.remove(&SettledLabels { bot, group, outcome });
         }
@@ -243,5 +270,29 @@ pub(super) fn ended_label(how: Ended) -> &'static str {
         Ended::Released => "released",
         Ended::Expired => "expired",
         Ended::Lost => "lost",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_should_never_happen_is_counted_from_zero_on() {
+        let metrics = Metrics::new();
+        let tally = Tally::new(metrics.clone(), "shop");
+        tally.begin(&GroupLabels { bot: "shop".into(), group: "orders".into() });
+        let text = metrics.encode().unwrap();
+        for series in [
+            "updates_quarantined_total{bot=\"shop\"}",
+            "commit_failures_total{bot=\"shop\"}",
+            "intake_paused{bot=\"shop\"}",
+            "intake_pauses_total{bot=\"shop\",reason=\"disk_full\"}",
+            "redeliveries_total{bot=\"shop\",group=\"orders\"}",
+            "attempts_ended_total{bot=\"shop\",group=\"orders\",how=\"lost\"}",
+            "updates_settled_total{bot=\"shop\",group=\"orders\",outcome=\"expired\"}",
+        ] {
+            assert!(text.contains(&format!("switchboard_{series} 0\n")), "{series} is not in {text}");
+        }
     }
 }

@@ -96,6 +96,7 @@ impl<R: JournalReader> Core<R> {
         let counts = self.reader.counts();
         let counts = self.readable(counts);
         self.tally.counts(&self.groups, &counts);
+        self.tally.usage(&self.usage);
     }
 
     /// Tells Telegram's side which kinds the groups want.

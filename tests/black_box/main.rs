@@ -38,6 +38,7 @@ mod steps;
 mod stops;
 mod takeover;
 mod taker;
+mod tokens;
 #[path = "../tools/mod.rs"]
 mod tools;
 mod traces;
