@@ -15,7 +15,7 @@ use crate::journal::{CommitError, Journal as _, JournalReader as _, ReadError};
 use crate::model::{Batch, GroupId, IdRange, Quarantined, Sequence, SettledAs, UnixMillis};
 
 /// A journal with something in every table.
-fn filled(place: &Directory) -> LmdbJournal {
+pub(super) fn filled(place: &Directory) -> LmdbJournal {
     let mut journal = place.open();
     let id = GroupId(1);
     let batch = Batch {
@@ -41,20 +41,20 @@ fn filled(place: &Directory) -> LmdbJournal {
     journal
 }
 
-fn keys(journal: &LmdbJournal, table: Table) -> Vec<Vec<u8>> {
+pub(super) fn keys(journal: &LmdbJournal, table: Table) -> Vec<Vec<u8>> {
     let txn = journal.shared.env.read_txn().unwrap();
     let txn: &Read<'_> = &txn;
     let rows = journal.shared.tables.rows(table).iter(txn).unwrap();
     rows.map(|row| row.unwrap().0.to_vec()).collect()
 }
 
-fn raw(journal: &LmdbJournal, table: Table, key: &[u8]) -> Vec<u8> {
+pub(super) fn raw(journal: &LmdbJournal, table: Table, key: &[u8]) -> Vec<u8> {
     let txn = journal.shared.env.read_txn().unwrap();
     let txn: &Read<'_> = &txn;
     journal.shared.tables.rows(table).get(txn, key).unwrap().unwrap().to_vec()
 }
 
-fn put_raw(journal: &LmdbJournal, table: Table, key: &[u8], row: &[u8]) {
+pub(super) fn put_raw(journal: &LmdbJournal, table: Table, key: &[u8], row: &[u8]) {
     let mut txn = journal.shared.env.write_txn().unwrap();
     journal.shared.tables.rows(table).put(&mut txn, key, row).unwrap();
     txn.commit().unwrap();
