@@ -22,6 +22,7 @@ mod filters;
 mod forward;
 mod gateway;
 mod group_life;
+mod health;
 mod kills;
 mod kinds;
 mod moods;

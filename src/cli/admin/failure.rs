@@ -12,7 +12,7 @@ use crate::cli::text;
 
 /// Why an admin command ended early.
 #[derive(Debug, thiserror::Error)]
-pub(super) enum Failure {
+pub(in crate::cli) enum Failure {
     #[error(transparent)]
     Connect(#[from] ConnectError),
     #[error("{}", explain(.0))]
@@ -39,7 +39,7 @@ pub(super) enum Failure {
 }
 
 impl Failure {
-    pub(super) fn exit(&self) -> Exit {
+    pub(in crate::cli) fn exit(&self) -> Exit {
         match self {
             Self::Connect(_) | Self::Usage(_) | Self::NobodyToAsk { .. } => Exit::Config,
             Self::Gateway(status) if connection_fault(status).is_some() => Exit::Unavailable,
