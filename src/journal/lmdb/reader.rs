@@ -80,7 +80,11 @@ impl JournalReader for LmdbReader {
         self.read_in(|tables, txn| {
             let payload = |sequence: &Sequence| {
                 let key = sequence_key(*sequence);
-                let Some(value) = tables.get(txn, Table::Payloads, &key)? else { return Ok(None) };
+                let Some(value) = tables.get(txn, Table::Payloads, &key)? else {
+                    // A page whose order is damaged hides rows from those who look for them.
+                    let is_lost = tables.get(txn, Table::Heads, &key)?.is_some();
+                    return if is_lost { Err(Table::Payloads.damaged(&key)) } else { Ok(None) };
+                };
                 decode_payload(value).map(Some).ok_or_else(|| Table::Payloads.damaged(&key))
             };
             sequences.iter().map(payload).collect()

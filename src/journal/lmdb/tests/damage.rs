@@ -265,3 +265,15 @@ proptest! {
         prop_assert_eq!(codec::decode_attempts(&row[..length]), None);
     }
 }
+
+#[test]
+fn a_payload_that_cannot_be_found_though_its_update_is_there_is_damage() {
+    let place = Directory::new();
+    let journal = filled(&place);
+    let mut txn = journal.shared.env.write_txn().unwrap();
+    journal.shared.tables.rows(Table::Payloads).delete(&mut txn, &7_u64.to_be_bytes()).unwrap();
+    txn.commit().unwrap();
+    let error = journal.reader().read(&[Sequence(6), Sequence(7)]).unwrap_err();
+    assert!(matches!(error, ReadError::Damaged { .. }), "{error}");
+    assert_eq!(journal.reader().read(&[Sequence(99)]).unwrap(), [None], "there never was one");
+}
