@@ -13,11 +13,16 @@ use crate::journal::{BOT, MAX_BYTES};
 /// The exit code after an error that says what is damaged.
 pub const REFUSED: i32 = 9;
 
-/// Opens the journal as a gateway does, reads all of it, and prints a digest.
+/// Opens the journal as a gateway does, reads all of it, and prints a digest of each thing that it serves.
 pub fn print(directory: &Path) -> ExitCode {
-    match digest(directory) {
-        Ok(digest) => {
-            println!("{digest:016x}");
+    match served(directory) {
+        Ok(things) => {
+            let digest = |thing: &String| {
+                let mut hasher = DefaultHasher::new();
+                thing.hash(&mut hasher);
+                format!("{:016x}", hasher.finish())
+            };
+            println!("{}", things.iter().map(digest).collect::<Vec<_>>().join(" "));
             ExitCode::SUCCESS
         }
         Err(why) => {
@@ -27,11 +32,11 @@ pub fn print(directory: &Path) -> ExitCode {
     }
 }
 
-fn digest(directory: &Path) -> Result<u64, String> {
-    let journal =
-        lmdb::open(directory, BOT, &Options::with_max_bytes(MAX_BYTES)).map_err(|why| why.to_string())?;
+fn served(directory: &Path) -> Result<Vec<String>, String> {
+    let options = Options::with_max_bytes(MAX_BYTES);
+    let journal = lmdb::open(directory, BOT, &options).map_err(|why| why.to_string())?;
     let reader = journal.reader();
-    let served = || {
+    let read = || {
         let recovered = reader.recover()?;
         let mut all = Vec::new();
         let mut from = Sequence(1);
@@ -41,9 +46,10 @@ fn digest(directory: &Path) -> Result<u64, String> {
             let Some(last) = heads.last() else { break };
             from = last.sequence.next();
             let sequences: Vec<_> = heads.iter().map(|head| head.sequence).collect();
-            all.push(format!("{heads:?} {:?}", reader.read(&sequences)?));
-            for sequence in sequences {
-                all.push(format!("{:?}", reader.events(sequence)?));
+            for (head, payload) in heads.iter().zip(reader.read(&sequences)?) {
+                all.push(format!("{head:?} {payload:?}"));
+                let events = reader.events(head.sequence)?;
+                all.extend(events.iter().map(|event| format!("{:?} {event:?}", head.sequence)));
             }
         }
         for group in (1..=recovered.last_group.0).map(GroupId) {
@@ -56,7 +62,5 @@ fn digest(directory: &Path) -> Result<u64, String> {
         all.push(format!("{:?}", (recovered.journal_id, &recovered.deleted, &recovered.own_webhook)));
         Ok::<_, switchboard::journal::ReadError>(all)
     };
-    let mut hasher = DefaultHasher::new();
-    served().map_err(|why| why.to_string())?.hash(&mut hasher);
-    Ok(hasher.finish())
+    read().map_err(|why| why.to_string())
 }

@@ -10,7 +10,7 @@
 mod contents;
 mod journal;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::os::unix::process::ExitStatusExt as _;
 use std::path::Path;
@@ -30,6 +30,9 @@ enum Met {
     LastCommitLost,
     /// An error says so.
     Noticed,
+    /// A page's order is damaged, and hides rows from those who look for them. What is served is as it was, but less;
+    /// `check --deep` names it.
+    Hidden,
     /// The process has ended.
     Died,
 }
@@ -69,6 +72,7 @@ fn flip(flips: u64, seed: u64) -> BTreeMap<Met, u64> {
         let met = match read(&damaged) {
             Ok(contents) if Ok(&contents) == whole.as_ref() => Met::Harmless,
             Ok(contents) if Ok(&contents) == before.as_ref() => Met::LastCommitLost,
+            Ok(contents) if is_part(&contents, whole.as_ref().unwrap()) && is_named(&damaged) => Met::Hidden,
             Ok(contents) => panic!("bit {mask:#04x} of byte {at} is served as good: {contents}"),
             Err(Ended::Error(_)) => Met::Noticed,
             Err(Ended::Died) => Met::Died,
@@ -78,6 +82,18 @@ fn flip(flips: u64, seed: u64) -> BTreeMap<Met, u64> {
     counts
 }
 
+/// Whether nothing is served but what was there.
+fn is_part(contents: &str, whole: &str) -> bool {
+    let whole: BTreeSet<_> = whole.split(' ').collect();
+    contents.split(' ').all(|thing| whole.contains(thing))
+}
+
+/// Whether `check --deep` finds something.
+fn is_named(directory: &Path) -> bool {
+    let mut check = Command::new(env!("CARGO_BIN_EXE_switchboard"));
+    !check.arg("verify-journal").arg(directory).output().unwrap().status.success()
+}
+
 /// Why nothing was served.
 #[derive(Debug, PartialEq, Eq)]
 enum Ended {
@@ -85,7 +101,7 @@ enum Ended {
     Died,
 }
 
-/// A digest of all that the journal serves, read in another process.
+/// Digests of all that the journal serves, read in another process.
 fn read(directory: &Path) -> Result<String, Ended> {
     let program = std::env::current_exe().unwrap();
     let output = Command::new(program).arg(READ).arg(directory).output().unwrap();

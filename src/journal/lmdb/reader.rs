@@ -154,7 +154,16 @@ impl JournalReader for LmdbReader {
         self.read_in(|tables, txn| {
             let (first, last) = (position_key(group, from.0), position_key(group, u64::MAX));
             let rows = tables.scan(txn, Table::DeadLetters, between(&first, &last))?;
-            rows.take(limit).map(|row| row.and_then(dead_letter)).collect()
+            let found: Vec<_> =
+                rows.take(limit).map(|row| row.and_then(dead_letter)).collect::<Result<_, _>>()?;
+            if from.0 == 0 && found.len() < limit {
+                let key = group_key(group);
+                let counted = tables.get(txn, Table::DeadLetterCounts, &key)?.map(decode_dead_letter_count);
+                let counted = counted.map_or(Some(0), |count| count.map(|count| count.count));
+                let counted = counted.ok_or_else(|| Table::DeadLetterCounts.damaged(&key))?;
+                Table::DeadLetters.expect_rows(found.len() as u64, counted)?;
+            }
+            Ok(found)
         })
     }
 
@@ -183,7 +192,13 @@ impl JournalReader for LmdbReader {
     fn quarantined(&self, from: u64, limit: usize) -> Result<Vec<(u64, Quarantined)>, ReadError> {
         self.read_in(|tables, txn| {
             let rows = tables.scan(txn, Table::Quarantine, super::tables::from(&from.to_be_bytes()))?;
-            rows.take(limit).map(|row| row.and_then(quarantined)).collect()
+            let found: Vec<_> =
+                rows.take(limit).map(|row| row.and_then(quarantined)).collect::<Result<_, _>>()?;
+            if from <= 1 && found.len() < limit {
+                Table::Quarantine
+                    .expect_rows(found.len() as u64, tables.rows(Table::Quarantine).len(txn)?)?;
+            }
+            Ok(found)
         })
     }
 
