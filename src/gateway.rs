@@ -31,6 +31,7 @@ use crate::http::{ops, public};
 use crate::observe::metrics::Metrics;
 use crate::observe::spans;
 
+pub use crate::journal::lmdb::Verified;
 use bots::{DriverEnd, TelegramEnd};
 pub use failure::Failure;
 use health::{Phase, State};
@@ -299,4 +300,12 @@ pub fn restore(backup: &Path, data_dir: &Path, bot: &str) -> Result<String, Fail
         restored.updates,
         restored.groups.len()
     ))
+}
+
+/// Reads every row of a journal that nobody has open. Damage can end the process.
+///
+/// # Errors
+/// [`Failure::Verify`].
+pub fn verify(dir: &Path) -> Result<Verified, Failure> {
+    crate::journal::lmdb::verify(dir).map_err(Failure::Verify)
 }

@@ -15,8 +15,11 @@
 
 pub mod cli;
 pub mod config;
+pub mod connections;
 pub mod dispatch;
 pub mod driver;
+#[cfg(feature = "fuzzing")]
+pub mod fuzz;
 pub mod gateway;
 pub mod grpc;
 pub mod http;

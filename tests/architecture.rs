@@ -16,8 +16,9 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("intake", &["driver", "model", "update", "wire"]),
     ("telegram", &["intake", "update"]),
     ("inspect", &["driver", "journal", "model", "update", "wire"]),
-    ("grpc", &["driver", "inspect", "model", "update", "wire"]),
-    ("http", &["driver", "inspect", "intake", "model"]),
+    ("connections", &[]),
+    ("grpc", &["connections", "driver", "inspect", "model", "update", "wire"]),
+    ("http", &["connections", "driver", "inspect", "intake", "model"]),
     ("observe", &[]),
     ("simulator", &["update"]),
     // The edges: what is configured, and what a command starts.
@@ -31,6 +32,8 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
         ],
     ),
     ("main", &["cli"]),
+    // Only with the feature `fuzzing`.
+    ("fuzz", &["config", "grpc", "http", "journal", "model", "telegram", "update"]),
 ];
 
 /// These see no logs and no metrics.

@@ -9,6 +9,7 @@ use std::process::ExitCode;
 use clap::Args;
 
 use super::exit::Exit;
+use super::verify::{self, Verdict};
 use super::{note, redact};
 use crate::config::{self, Bot, Config, Effective, Environment, Flags};
 use crate::telegram::{self, Finding};
@@ -19,6 +20,10 @@ pub struct CheckArgs {
     /// Do not ask Telegram
     #[arg(long)]
     offline: bool,
+
+    /// Read every row of the journals too; no gateway may have them open
+    #[arg(long)]
+    deep: bool,
 
     #[command(flatten)]
     flags: Flags,
@@ -37,6 +42,11 @@ pub async fn run(args: CheckArgs) -> ExitCode {
     report.effective(&config);
     report.ports(&config);
     report.disk(&config);
+    if args.deep {
+        for bot in &config.bots {
+            report.journal(&config.data_dir.join(bot.name())).await;
+        }
+    }
     if !args.offline {
         for bot in &config.bots {
             report.telegram(bot).await;
@@ -173,6 +183,22 @@ impl Report {
                     }
                 }
                 Err(why) => self.bad(Exit::Place, &format!("{shown}: {why}")),
+            }
+        }
+    }
+
+    async fn journal(&mut self, dir: &Path) {
+        let shown = dir.display();
+        if !dir.exists() {
+            self.note(&format!("{shown}: there is no journal yet"));
+            return;
+        }
+        match verify::look(dir).await {
+            Verdict::Whole(what) => self.good(&format!("{shown}: {what}")),
+            Verdict::Bad(damage) => {
+                for what in damage {
+                    self.bad(Exit::Place, &format!("{shown}: {what}"));
+                }
             }
         }
     }

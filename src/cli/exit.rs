@@ -71,7 +71,8 @@ impl Exit {
             Failure::Listen { .. }
             | Failure::DataDir { .. }
             | Failure::Journal { .. }
-            | Failure::Restore(_) => Self::Place,
+            | Failure::Restore(_)
+            | Failure::Verify(_) => Self::Place,
             Failure::Telegram(_) => Self::Refused,
             Failure::Interrupted => Self::Interrupted,
             Failure::Start { .. }

@@ -21,6 +21,7 @@ mod simulation;
 pub mod tail;
 mod text;
 pub mod trigger;
+pub mod verify;
 
 use std::ffi::OsString;
 use std::io::Write as _;
@@ -64,6 +65,8 @@ enum Command {
     /// Make a bot's journal from a backup
     Restore(restore::RestoreArgs),
     Completions(completions::CompletionsArgs),
+    #[command(name = verify::COMMAND, hide = true)]
+    Verify(verify::VerifyArgs),
 }
 
 async fn run(command: Command) -> ExitCode {
@@ -79,6 +82,7 @@ async fn run(command: Command) -> ExitCode {
         Command::Admin(command) => admin::run(*command).await,
         Command::Backup(args) => backup::run(args).await,
         Command::Restore(args) => restore::run(args).await,
+        Command::Verify(args) => verify::run(&args),
         Command::Completions(args) => completions::run(&args, <Cli as clap::CommandFactory>::command()),
     }
 }

@@ -8,6 +8,8 @@ mod environment;
 mod file;
 mod flags;
 mod foreign;
+#[cfg(feature = "fuzzing")]
+mod fuzz;
 mod group;
 mod keys;
 mod layers;
@@ -25,6 +27,8 @@ pub use bot::{Bot, Retention};
 pub use environment::Environment;
 pub use flags::Flags;
 pub use foreign::names as foreign_names;
+#[cfg(feature = "fuzzing")]
+pub use fuzz::fuzz;
 pub use keys::{BOTS_VARIABLE, CONFIG_VARIABLE, KEYS, Key, Scope, Sources};
 pub use layers::is_bot_name;
 pub use problem::{ConfigError, Origin, Problem};

@@ -76,6 +76,9 @@ pub enum Failure {
     /// A backup was not restored.
     #[error(transparent)]
     Restore(RestoreError),
+    /// A journal cannot be looked through.
+    #[error(transparent)]
+    Verify(OpenError),
     /// Asked twice to stop.
     #[error("stopped at once, as asked; what is not settled comes again")]
     Interrupted,

@@ -7,6 +7,8 @@ use subtle::ConstantTimeEq;
 use tonic::service::Interceptor;
 use tonic::{Request, Status};
 
+use crate::connections::Guest;
+
 /// The token that clients must show, kept as its SHA-256 only: comparing digests takes the same time wherever two
 /// tokens differ, and however long they are.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -74,6 +76,9 @@ impl Gate {
 impl Interceptor for Gate {
     fn call(&mut self, request: Request<()>) -> Result<Request<()>, Status> {
         self.check(request.metadata().get("authorization").map(|value| value.as_bytes()))?;
+        if let Some(guest) = request.extensions().get::<Guest>() {
+            guest.is_known();
+        }
         Ok(request)
     }
 }

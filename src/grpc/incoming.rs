@@ -5,27 +5,28 @@
 
 use std::io;
 use std::pin::Pin;
-use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, watch};
+use tokio::sync::{mpsc, watch};
 use tokio_stream::wrappers::ReceiverStream;
-use tonic::transport::server::{Connected, TcpConnectInfo};
+use tonic::transport::server::Connected;
+
+use crate::connections::{Guest, Place, Room};
 
 /// The most connections that are ever served at once: each takes some 100 KiB. Further ones wait.
-pub(super) const MAX_CONNECTIONS: usize = 4_096;
+pub(super) const MAX_CONNECTIONS: u32 = 4_096;
 /// How long to wait after a failure to accept: usually there is no file descriptor left, and the next try would fail
 /// at once.
 const ACCEPT_RETRY_DELAY: Duration = Duration::from_millis(100);
 
-/// An accepted connection. Reading and writing fail once the server closes.
+/// An accepted connection. Reading and writing fail once the server closes, or once there is no room for it any more.
 pub(super) struct Connection {
     stream: TcpStream,
     closed: Pin<Box<dyn Future<Output = ()> + Send>>,
-    _permit: OwnedSemaphorePermit,
+    place: Place,
 }
 
 /// The connections that come in, `max_connections` of them at once, until the returned stream is dropped. All of them break when `closed` becomes true.
@@ -35,10 +36,10 @@ pub(super) fn accept(
     closed: watch::Receiver<bool>,
 ) -> ReceiverStream<io::Result<Connection>> {
     let (connections, accepted) = mpsc::channel(1);
-    let permits = Arc::new(Semaphore::new(max_connections.min(MAX_CONNECTIONS)));
+    let room = Room::new(u32::try_from(max_connections).unwrap_or(u32::MAX).min(MAX_CONNECTIONS));
     tokio::spawn(async move {
         tokio::select! {
-            () = accept_all(listener, permits, closed, &connections) => {}
+            () = accept_all(listener, room, closed, &connections) => {}
             // Dropping the listener refuses new connections at once.
             () = connections.closed() => {}
         }
@@ -48,12 +49,11 @@ pub(super) fn accept(
 
 async fn accept_all(
     listener: TcpListener,
-    permits: Arc<Semaphore>,
+    room: Room,
     closed: watch::Receiver<bool>,
     connections: &mpsc::Sender<io::Result<Connection>>,
 ) {
-    // The semaphore is never closed.
-    while let Ok(permit) = Arc::clone(&permits).acquire_owned().await {
+    loop {
         let stream = match listener.accept().await {
             Ok((stream, _)) => stream,
             Err(error) => {
@@ -64,12 +64,16 @@ async fn accept_all(
         };
         // Without it an awaited ack waits for the client's delayed TCP ack. It fails only on a dead connection.
         let _ = stream.set_nodelay(true);
-        let mut closed = closed.clone();
+        let place = room.place().await;
+        let (mut closed, sent_away) = (closed.clone(), place.sent_away());
         let closed = Box::pin(async move {
-            // An error means that the server is gone altogether.
-            let _ = closed.wait_for(|&closed| closed).await;
+            tokio::select! {
+                // An error means that the server is gone altogether.
+                _ = closed.wait_for(|&closed| closed) => {}
+                () = sent_away => {}
+            }
         });
-        if connections.send(Ok(Connection { stream, closed, _permit: permit })).await.is_err() {
+        if connections.send(Ok(Connection { stream, closed, place })).await.is_err() {
             return;
         }
     }
@@ -85,10 +89,11 @@ impl Connection {
 }
 
 impl Connected for Connection {
-    type ConnectInfo = TcpConnectInfo;
+    /// Each request carries it, for the gate.
+    type ConnectInfo = Guest;
 
-    fn connect_info(&self) -> TcpConnectInfo {
-        self.stream.connect_info()
+    fn connect_info(&self) -> Guest {
+        self.place.guest().clone()
     }
 }
 

@@ -22,6 +22,8 @@ mod streams;
 mod subscribe;
 
 pub use access::{AccessToken, InvalidAccessToken};
+#[cfg(feature = "fuzzing")]
+pub use admin::fuzz_page_token;
 pub use bots::Bot;
 pub use json::JsonDoor;
 pub use server::{ServeError, Settings, serve};

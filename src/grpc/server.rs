@@ -58,7 +58,7 @@ impl Default for Settings {
             keepalive_interval: Duration::from_secs(30),
             keepalive_timeout: Duration::from_secs(10),
             backup_directory: std::env::temp_dir(),
-            max_connections: incoming::MAX_CONNECTIONS,
+            max_connections: incoming::MAX_CONNECTIONS as usize,
             json_door: JsonDoor::default(),
             jitter_seed: 0,
         }

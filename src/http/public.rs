@@ -18,9 +18,11 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use subtle::ConstantTimeEq;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Semaphore, SemaphorePermit, watch};
 
+use crate::connections::{Guest, Place, Room};
 use crate::intake::{AppendError, Intake, IntakeState, PauseReason, WebhookError};
 use crate::observe::metrics::{Metrics, WebhookLabels};
 
@@ -120,26 +122,21 @@ async fn serve_with(
 ) {
     let shared = Arc::new(shared);
     // At most MAX_CONNECTIONS, which fits.
-    let max_connections = u32::try_from(max_connections).unwrap_or(u32::MAX).min(MAX_CONNECTIONS);
-    let connections = Arc::new(Semaphore::new(max_connections as usize));
+    let room = Room::new(u32::try_from(max_connections).unwrap_or(u32::MAX).min(MAX_CONNECTIONS));
     let mut stop = shutdown.clone();
     loop {
         let accept = async {
-            let permit = connections.clone().acquire_owned().await;
-            (permit, listener.accept().await)
+            let (stream, _) = listener.accept().await?;
+            Ok::<_, std::io::Error>((stream, room.place().await))
         };
-        let (permit, accepted) = tokio::select! {
+        let accepted = tokio::select! {
             biased;
             () = stopped(&mut stop) => break,
             accepted = accept => accepted,
         };
         match accepted {
-            Ok((stream, _)) => {
-                let connection = connection(stream, shared.clone(), shutdown.clone());
-                tokio::spawn(async move {
-                    connection.await;
-                    drop(permit);
-                });
+            Ok((stream, place)) => {
+                tokio::spawn(connection(stream, place, shared.clone(), shutdown.clone()));
             }
             Err(error) => {
                 tracing::warn!("the webhook listener cannot accept a connection: {error}");
@@ -148,8 +145,7 @@ async fn serve_with(
         }
     }
     drop(listener);
-    let all = connections.acquire_many(max_connections);
-    if tokio::time::timeout(SHUTDOWN_TIMEOUT, all).await.is_err() {
+    if tokio::time::timeout(SHUTDOWN_TIMEOUT, room.emptied()).await.is_err() {
         tracing::warn!("webhook requests were still open at the end; Telegram sends their updates again");
     }
 }
@@ -159,13 +155,24 @@ async fn stopped(shutdown: &mut watch::Receiver<bool>) {
     let _ = shutdown.wait_for(|stop| *stop).await;
 }
 
-/// Serves one connection; at the end, until its request in flight is answered.
-async fn connection(stream: TcpStream, shared: Arc<Shared>, mut shutdown: watch::Receiver<bool>) {
+async fn connection(stream: TcpStream, place: Place, shared: Arc<Shared>, shutdown: watch::Receiver<bool>) {
     // Without it small answers wait for the peer's acknowledgement.
     let _ = stream.set_nodelay(true);
-    let service = service_fn(move |request| {
-        let shared = shared.clone();
-        async move { Ok::<_, Infallible>(shared.answer(request).await) }
+    let sent_away = place.sent_away();
+    tokio::select! {
+        () = serve_stream(stream, place, shared, shutdown) => {}
+        () = sent_away => {}
+    }
+}
+
+/// Serves one connection; at the end, until its request in flight is answered.
+async fn serve_stream<S>(stream: S, place: Place, shared: Arc<Shared>, mut shutdown: watch::Receiver<bool>)
+where
+    S: AsyncRead + AsyncWrite + Unpin,
+{
+    let service = service_fn(|request| {
+        let (shared, guest) = (shared.clone(), place.guest().clone());
+        async move { Ok::<_, Infallible>(shared.answer(request, &guest).await) }
     });
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
@@ -183,10 +190,10 @@ async fn connection(stream: TcpStream, shared: Arc<Shared>, mut shutdown: watch:
 }
 
 impl Shared {
-    async fn answer(&self, request: Request<Incoming>) -> Response<Empty<Bytes>> {
+    async fn answer(&self, request: Request<Incoming>, guest: &Guest) -> Response<Empty<Bytes>> {
         let route = self.routes.by_path.get(request.uri().path());
         let answer = match route {
-            Some(route) => self.take(route, request).await.unwrap_or_else(|answer| answer),
+            Some(route) => self.take(route, request, guest).await.unwrap_or_else(|answer| answer),
             None => Answer::of(StatusCode::NOT_FOUND),
         };
         let bot = route.map_or_else(|| "".into(), |route| route.intake.bot().clone());
@@ -195,13 +202,14 @@ impl Shared {
         answer.response()
     }
 
-    async fn take(&self, route: &Route, request: Request<Incoming>) -> Result<Answer, Answer> {
+    async fn take(&self, route: &Route, request: Request<Incoming>, guest: &Guest) -> Result<Answer, Answer> {
         if request.method() != Method::POST {
             return Err(Answer::of(StatusCode::METHOD_NOT_ALLOWED));
         }
         if !knows_secret(request.headers(), &route.secret) {
             return Err(Answer::of(StatusCode::UNAUTHORIZED));
         }
+        guest.is_known();
         if request.headers().get(CONTENT_ENCODING).is_some_and(|coding| coding != "identity") {
             return Err(Answer::of(StatusCode::UNSUPPORTED_MEDIA_TYPE));
         }
@@ -297,5 +305,10 @@ impl Answer {
     }
 }
 
+#[cfg(feature = "fuzzing")]
+mod fuzz;
 #[cfg(test)]
 mod tests;
+
+#[cfg(feature = "fuzzing")]
+pub use fuzz::fuzz;

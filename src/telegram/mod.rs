@@ -13,6 +13,8 @@
 mod api;
 mod backoff;
 mod call_error;
+#[cfg(feature = "fuzzing")]
+mod fuzz;
 mod kinds;
 mod mode;
 mod page;
@@ -38,6 +40,8 @@ use status::Reporter;
 
 pub use api::{Me, WebhookInfo};
 pub use call_error::{CallError, Conflict};
+#[cfg(feature = "fuzzing")]
+pub use fuzz::fuzz_page;
 pub use probe::{Finding, Probe, probe};
 pub use secret::{InvalidSecret, check_secret, webhook_secret};
 pub use settings::{BotToken, InvalidToken, Mode, Settings};

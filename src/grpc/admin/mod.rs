@@ -28,6 +28,8 @@ use tonic::{Request, Response, Status};
 use super::bots::Bots;
 use super::proto::server as pb;
 pub(super) use backup::BackupError;
+#[cfg(feature = "fuzzing")]
+pub use paging::fuzz_page_token;
 pub(super) use refused::{NotFound, Refused};
 
 /// The service.

@@ -23,13 +23,14 @@ use subtle::ConstantTimeEq;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Semaphore, watch};
 
+use crate::connections::{Place, Room};
 use crate::observe::metrics::Metrics;
 
 pub use api::{Answering, Api};
 pub use health::{BotReadiness, Health, Paused, Readiness};
 
 /// Probes and scrapers hold a connection each; more than these wait to be accepted.
-const MAX_CONNECTIONS: usize = 128;
+const MAX_CONNECTIONS: u32 = 128;
 /// How long a request's head may take, and how long a connection may be idle.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(60);
 /// After what the system refuses to accept a connection (too many open files), so as not to spin.
@@ -56,27 +57,28 @@ impl std::fmt::Debug for Ops {
 /// Serves until `shutdown` is true or its sender is gone; open connections end then.
 pub async fn serve(listener: TcpListener, ops: Ops, mut shutdown: watch::Receiver<bool>) {
     let ops = Arc::new(ops);
-    let connections = Arc::new(Semaphore::new(MAX_CONNECTIONS));
+    let room = Room::new(MAX_CONNECTIONS);
     loop {
         let accept = async {
-            let permit = connections.clone().acquire_owned().await;
-            (permit, listener.accept().await)
+            let (stream, _) = listener.accept().await?;
+            Ok::<_, std::io::Error>((stream, room.place().await))
         };
-        let (permit, accepted) = tokio::select! {
+        let accepted = tokio::select! {
             biased;
             // A sender that is gone means the same as `true`.
             _ = shutdown.wait_for(|stop| *stop) => return,
             accepted = accept => accepted,
         };
         match accepted {
-            Ok((stream, _)) => {
+            Ok((stream, place)) => {
                 let (ops, mut shutdown) = (ops.clone(), shutdown.clone());
                 tokio::spawn(async move {
+                    let sent_away = place.sent_away();
                     tokio::select! {
-                        () = connection(stream, ops) => {}
+                        () = connection(stream, place, ops) => {}
+                        () = sent_away => {}
                         _ = shutdown.wait_for(|stop| *stop) => {}
                     }
-                    drop(permit);
                 });
             }
             Err(error) => {
@@ -87,9 +89,12 @@ pub async fn serve(listener: TcpListener, ops: Ops, mut shutdown: watch::Receive
     }
 }
 
-async fn connection(stream: TcpStream, ops: Arc<Ops>) {
-    let service = service_fn(move |request: Request<_>| {
+async fn connection(stream: TcpStream, place: Place, ops: Arc<Ops>) {
+    let service = service_fn(|request: Request<_>| {
         let ops = ops.clone();
+        if ops.may_enter(request.headers()) {
+            place.guest().is_known();
+        }
         async move { Ok::<_, Infallible>(ops.answer(request).await) }
     });
     // A broken connection is the other side's affair.

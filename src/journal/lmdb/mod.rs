@@ -10,6 +10,8 @@ mod commit;
 mod environment;
 mod fault;
 mod filesystem;
+#[cfg(feature = "fuzzing")]
+mod fuzz;
 mod meta;
 mod migration;
 mod open;
@@ -20,6 +22,7 @@ mod space;
 mod tables;
 #[cfg(test)]
 mod tests;
+mod verify;
 
 use std::sync::{Arc, PoisonError};
 
@@ -32,9 +35,12 @@ use self::tables::Writer;
 use super::{CommitError, Journal, Room, Usage};
 use crate::model::Batch;
 
+#[cfg(feature = "fuzzing")]
+pub use self::fuzz::fuzz_rows;
 pub use self::open::{OpenError, open};
 pub use self::reader::LmdbReader;
 pub use self::restore::{RestoreError, Restored, restore};
+pub use self::verify::{Verified, verify};
 
 /// How large a journal may get.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

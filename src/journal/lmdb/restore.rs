@@ -6,11 +6,6 @@ use std::path::{Path, PathBuf};
 
 use heed::{Env, WithoutTls};
 
-use super::codec::{
-    decode_attempts, decode_dead_letter, decode_dead_letter_count, decode_event, decode_group,
-    decode_group_key, decode_head, decode_ids, decode_payload, decode_position_key, decode_quarantined,
-    decode_sequence_key, decode_words,
-};
 use super::environment::{self, DATA_FILE, Found, Unusable};
 use super::fault::Fault;
 use super::filesystem::sync_directory;
@@ -19,6 +14,7 @@ use super::migration;
 use super::open::{LOCK_FILE, OpenError, RESTORE_DIR, claim};
 use super::reader::groups;
 use super::tables::{Read, Table, Tables, Writer};
+use super::verify;
 use crate::model::{GroupName, Sequence};
 
 /// Room of the map beyond twice the backup, for the pages that the new id takes; a migration may write all others anew.
@@ -159,16 +155,10 @@ fn adopt(dir: &Path, length: u64) -> Result<Restored, Unusable> {
 
 /// Reads every row, and says what there is.
 fn check(env: &Env<WithoutTls>, tables: &Tables) -> Result<Restored, Fault> {
-    let txn = env.read_txn()?;
-    for table in Table::ALL {
-        for row in tables.scan_whole(&txn, table)? {
-            let (key, value) = row?;
-            if !is_readable(table, key, value) {
-                return Err(table.damaged(key));
-            }
-        }
+    match verify::look(env, tables)?.damage.into_iter().next() {
+        Some(what) => Err(Fault::Damaged(what)),
+        None => contents(tables, &*env.read_txn()?),
     }
-    contents(tables, &txn)
 }
 
 fn contents(tables: &Tables, txn: &Read<'_>) -> Result<Restored, Fault> {
@@ -179,27 +169,4 @@ fn contents(tables: &Tables, txn: &Read<'_>) -> Result<Restored, Fault> {
         updates: tables.rows(Table::Heads).len(txn)?,
         groups: groups(tables, txn)?.into_iter().map(|group| group.name).collect(),
     })
-}
-
-/// Whether the row's key and value can be decoded. The rows of the table meta are read singly.
-fn is_readable(table: Table, key: &[u8], value: &[u8]) -> bool {
-    match table {
-        Table::Meta => true,
-        Table::Heads => decode_head(key, value).is_some(),
-        Table::Payloads => decode_sequence_key(key).is_some() && decode_payload(value).is_some(),
-        Table::Groups => decode_group(key, value).is_some(),
-        Table::Cursors => key.len() == 4 && decode_sequence_key(value).is_some(),
-        Table::Settled => decode_position_key(key).is_some() && decode_words(value).is_some(),
-        Table::Attempts => decode_position_key(key).is_some() && decode_attempts(value).is_some(),
-        Table::DeadLetters => decode_position_key(key)
-            .is_some_and(|(_, sequence)| decode_dead_letter(Sequence(sequence), value).is_some()),
-        Table::Ids => decode_ids(key, value).is_some(),
-        Table::Quarantine => decode_sequence_key(key).is_some() && decode_quarantined(value).is_some(),
-        Table::Events => decode_event(key, value).is_some(),
-        Table::Replays => decode_position_key(key).is_some() && value.len() == 4,
-        Table::Deleted => std::str::from_utf8(key).is_ok_and(|name| GroupName::parse(name).is_ok()),
-        Table::DeadLetterCounts => {
-            decode_group_key(key).is_some() && decode_dead_letter_count(value).is_some()
-        }
-    }
 }

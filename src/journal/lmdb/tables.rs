@@ -9,6 +9,8 @@ use xxhash_rust::xxh3::{xxh3_64, xxh3_64_with_seed};
 
 use super::fault::Fault;
 
+/// The longest part of a key that is shown: no key of numbers is longer.
+const MAX_KEY: usize = 32;
 /// Bytes of a row's checksum.
 const CHECKSUM: usize = 8;
 /// Spreads the tables' numbers over the checksum's seed; any large odd number does.
@@ -95,6 +97,8 @@ impl Table {
 
     /// The fault that a row of this table is.
     pub(super) fn damaged(self, key: &[u8]) -> Fault {
+        // A damaged page can give a key of any length.
+        let key = key.get(..MAX_KEY).unwrap_or(key);
         let key: String = match self {
             Self::Meta | Self::Deleted => key.escape_ascii().to_string(),
             _ => key.iter().map(|byte| format!("{byte:02x}")).collect(),

@@ -15,7 +15,7 @@ use crate::journal::{CommitError, Journal as _, JournalReader as _, ReadError};
 use crate::model::{Batch, GroupId, IdRange, Quarantined, Sequence, SettledAs, UnixMillis};
 
 /// A journal with something in every table.
-fn filled(place: &Directory) -> LmdbJournal {
+pub(super) fn filled(place: &Directory) -> LmdbJournal {
     let mut journal = place.open();
     let id = GroupId(1);
     let batch = Batch {
@@ -41,20 +41,20 @@ fn filled(place: &Directory) -> LmdbJournal {
     journal
 }
 
-fn keys(journal: &LmdbJournal, table: Table) -> Vec<Vec<u8>> {
+pub(super) fn keys(journal: &LmdbJournal, table: Table) -> Vec<Vec<u8>> {
     let txn = journal.shared.env.read_txn().unwrap();
     let txn: &Read<'_> = &txn;
     let rows = journal.shared.tables.rows(table).iter(txn).unwrap();
     rows.map(|row| row.unwrap().0.to_vec()).collect()
 }
 
-fn raw(journal: &LmdbJournal, table: Table, key: &[u8]) -> Vec<u8> {
+pub(super) fn raw(journal: &LmdbJournal, table: Table, key: &[u8]) -> Vec<u8> {
     let txn = journal.shared.env.read_txn().unwrap();
     let txn: &Read<'_> = &txn;
     journal.shared.tables.rows(table).get(txn, key).unwrap().unwrap().to_vec()
 }
 
-fn put_raw(journal: &LmdbJournal, table: Table, key: &[u8], row: &[u8]) {
+pub(super) fn put_raw(journal: &LmdbJournal, table: Table, key: &[u8], row: &[u8]) {
     let mut txn = journal.shared.env.write_txn().unwrap();
     journal.shared.tables.rows(table).put(&mut txn, key, row).unwrap();
     txn.commit().unwrap();
@@ -264,4 +264,16 @@ proptest! {
         let length = (row.len() as f64 * cut) as usize;
         prop_assert_eq!(codec::decode_attempts(&row[..length]), None);
     }
+}
+
+#[test]
+fn a_payload_that_cannot_be_found_though_its_update_is_there_is_damage() {
+    let place = Directory::new();
+    let journal = filled(&place);
+    let mut txn = journal.shared.env.write_txn().unwrap();
+    journal.shared.tables.rows(Table::Payloads).delete(&mut txn, &7_u64.to_be_bytes()).unwrap();
+    txn.commit().unwrap();
+    let error = journal.reader().read(&[Sequence(6), Sequence(7)]).unwrap_err();
+    assert!(matches!(error, ReadError::Damaged { .. }), "{error}");
+    assert_eq!(journal.reader().read(&[Sequence(99)]).unwrap(), [None], "there never was one");
 }

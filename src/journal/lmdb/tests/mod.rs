@@ -12,6 +12,7 @@ mod full;
 mod migrating;
 mod opening;
 mod restoring;
+mod verifying;
 
 const BOT: i64 = 42;
 const OPTIONS: Options = Options { max_bytes: 64 << 20, reserve_bytes: 1 << 20 };

@@ -1,0 +1,4 @@
+//! See `switchboard::fuzz`.
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|data: &[u8]| switchboard::fuzz::run("rows", data));
