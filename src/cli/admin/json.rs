@@ -44,7 +44,7 @@ api_messages!(
 /// A message does not fit the API's own description: only a fault in this program can do that.
 #[derive(Debug, thiserror::Error)]
 #[error("{name} cannot be printed as JSON: {problem}")]
-pub(super) struct JsonError {
+pub(in crate::cli) struct JsonError {
     name: &'static str,
     problem: String,
 }
