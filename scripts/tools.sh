@@ -14,6 +14,13 @@ protoc_gen_go_version=v1.36.12
 protoc_gen_go_grpc_version=v1.6.2
 buf_version=1.75.0
 cargo_deny_version=0.20.2
+# Helm and its kin: scripts/chart/go.mod and requirements.txt. These two are only read: the schemas of custom resources, of the
+# first Gateway API with GRPCRoute v1 and of a recent one.
+gateway_api_versions="v1.1.0 v1.6.3"
+prometheus_operator_version=v0.85.0
+caddy_version=v2.11.9
+hadolint_version=2.15.1
+pyyaml_version=6.0.3
 
 # need COMMAND DEBIAN_PACKAGES: takes the packages from apt where that is possible, else says what is missing.
 need() {

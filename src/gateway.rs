@@ -122,7 +122,7 @@ async fn start_and_run(
         let (metrics, stopped) = (metrics.clone(), intake_stopped.clone());
         public.spawn(public::serve(listener, routes, metrics, served.public_connections, stopped));
     }
-    let mut intakes = bots::spawn(telegrams, config, &intake_stopped);
+    let mut intakes = bots::spawn(telegrams, &intake_stopped);
     tracing::info!(bots = bots.len(), "ready");
 
     // Until something ends.
@@ -138,10 +138,9 @@ async fn start_and_run(
             Some(ended) = public.join_next() => break Err(public_failure(ended)),
             Some(ended) = intakes.join_next() => match ended {
                 // Its driver has ended, and says why itself.
-                Ok((_, Ok(()))) => {}
-                Ok((bot, Err(fatal))) => {
-                    tracing::error!("{fatal}");
-                    state.refuse(bot, fatal.to_string());
+                Ok(Ok(())) => {}
+                Ok(Err(fatal)) => {
+                    // Its status says it, and stays.
                     refused.push(fatal);
                     if intakes.is_empty() {
                         break Err(Failure::Telegram(refused));

@@ -89,8 +89,18 @@ impl ConnectArgs {
 
     /// The same for the service that looks into the gateway.
     pub(crate) fn admin_client(&self) -> Result<AdminClient, ConnectError> {
-        let (channel, access) = connection(&self.address, self.access_token()?.as_deref())?;
-        Ok(AdminServiceClient::with_interceptor(channel, access).max_decoding_message_size(MAX_MESSAGE_BYTES))
+        let client = AdminServiceClient::with_interceptor(self.channel()?, self.access()?);
+        Ok(client.max_decoding_message_size(MAX_MESSAGE_BYTES))
+    }
+
+    /// A connection of its own, which shows no access token by itself.
+    pub(crate) fn channel(&self) -> Result<Channel, ConnectError> {
+        channel(&self.address)
+    }
+
+    /// What puts the access token on a call.
+    pub(crate) fn access(&self) -> Result<Access, ConnectError> {
+        access(self.access_token()?.as_deref())
     }
 
     fn access_token(&self) -> Result<Option<String>, ConnectError> {
@@ -113,11 +123,11 @@ impl ConnectArgs {
 
 /// A client for the gateway at `address`, with or without an access token.
 pub(crate) fn client(address: &str, token: Option<&str>) -> Result<Client, ConnectError> {
-    let (channel, access) = connection(address, token)?;
-    Ok(DeliveryServiceClient::with_interceptor(channel, access).max_decoding_message_size(MAX_MESSAGE_BYTES))
+    let client = DeliveryServiceClient::with_interceptor(channel(address)?, access(token)?);
+    Ok(client.max_decoding_message_size(MAX_MESSAGE_BYTES))
 }
 
-fn connection(address: &str, token: Option<&str>) -> Result<(Channel, Access), ConnectError> {
+fn channel(address: &str) -> Result<Channel, ConnectError> {
     let wrong = |reason: String| ConnectError::Address { address: address.to_owned(), reason };
     let url = if address.contains("://") { address.to_owned() } else { format!("http://{address}") };
     let endpoint = Endpoint::from_shared(url).map_err(|error| wrong(error.to_string()))?;
@@ -130,7 +140,7 @@ fn connection(address: &str, token: Option<&str>) -> Result<(Channel, Access), C
     if endpoint.uri().port_u16().is_none_or(|port| port == 0) {
         return Err(wrong("there is no port from 1 to 65535 in it".into()));
     }
-    let channel = endpoint
+    Ok(endpoint
         .connect_timeout(CONNECT_TIMEOUT)
         .tcp_nodelay(true)
         .http2_adaptive_window(true)
@@ -138,7 +148,10 @@ fn connection(address: &str, token: Option<&str>) -> Result<(Channel, Access), C
         .http2_keep_alive_interval(KEEP_ALIVE_INTERVAL)
         .keep_alive_timeout(KEEP_ALIVE_TIMEOUT)
         .keep_alive_while_idle(true)
-        .connect_lazy();
+        .connect_lazy())
+}
+
+fn access(token: Option<&str>) -> Result<Access, ConnectError> {
     let header = match token {
         None => None,
         Some(token) => {
@@ -148,7 +161,7 @@ fn connection(address: &str, token: Option<&str>) -> Result<(Channel, Access), C
             Some(header)
         }
     };
-    Ok((channel, Access(header)))
+    Ok(Access(header))
 }
 
 /// Puts the access token on a call.

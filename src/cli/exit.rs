@@ -17,7 +17,7 @@ pub(super) enum Exit {
     Config,
     /// A port, the data directory or a file cannot be used.
     Place,
-    /// Telegram refuses the token or the webhook.
+    /// Telegram refuses the token at the start, or the webhook.
     Refused,
     /// There is no such bot, group or update.
     NotFound,
@@ -40,7 +40,7 @@ Exit codes:
   1    a failure at run time
   2    the command line or the configuration is wrong
   3    a port is in use, or the data directory cannot be used
-  4    Telegram refuses the token or the webhook, for every bot
+  4    Telegram refuses the token at the start, or the webhook, for every bot
   130  a second signal ended the process at once
   141  nobody reads the output any more";
 

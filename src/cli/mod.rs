@@ -7,8 +7,10 @@ pub mod check;
 pub(crate) mod client;
 mod clock;
 pub mod completions;
+mod control;
 pub mod demo;
 mod exit;
+pub mod health;
 mod processes;
 mod redact;
 pub mod restore;
@@ -52,6 +54,7 @@ enum Command {
     Simulate(simulate::SimulateArgs),
     Trigger(trigger::TriggerArgs),
     Tail(tail::TailArgs),
+    Health(health::HealthArgs),
     /// Measure this machine: throughput, latency, what the gateway takes
     Bench(bench::BenchArgs),
     #[command(flatten)]
@@ -73,6 +76,7 @@ async fn run(command: Command) -> ExitCode {
         Command::Simulate(args) => simulate::run(args).await,
         Command::Trigger(args) => trigger::run(args).await,
         Command::Tail(args) => tail::run(args).await,
+        Command::Health(args) => health::run(args).await,
         Command::Bench(args) => bench::run(args).await,
         Command::Admin(command) => admin::run(*command).await,
         Command::Backup(args) => backup::run(args).await,

@@ -3,18 +3,15 @@
 use std::ffi::OsStr;
 use std::io::Write;
 use std::process::ExitCode;
-use std::time::Duration;
 
 use clap::Args;
 use clap::builder::{PossibleValue, TypedValueParser};
 use clap::error::ErrorKind;
-use reqwest::{Response, Url};
-use serde::Deserialize;
-use serde_json::Value;
 use thiserror::Error;
 
+use super::control::{Control, ControlError, DEFAULT_SIMULATOR};
 use super::exit::Exit;
-use super::{client, clock, complain};
+use super::{clock, complain};
 use crate::simulator::{Sample, SampleError, SampleValues};
 
 /// Let the simulated Telegram send a sample update
@@ -67,9 +64,6 @@ pub struct TriggerArgs {
     unasked: bool,
 }
 
-/// Where `simulate` listens unless it is told otherwise.
-const DEFAULT_SIMULATOR: &str = "http://127.0.0.1:8081";
-
 #[derive(Clone)]
 struct SampleParser;
 
@@ -97,22 +91,12 @@ impl TypedValueParser for SampleParser {
 enum TriggerError {
     #[error("{0}")]
     Sample(#[from] SampleError),
-    #[error("--simulator {given}: {why}; give it as {DEFAULT_SIMULATOR}")]
-    Url { given: String, why: String },
-    #[error(
-        "no simulator answers at {url}: {why}; start one with `switchboard simulate`, or say where it is with --simulator"
-    )]
-    Away { url: String, why: String },
-    #[error(
-        "what answers at {url} is no simulator (HTTP {status}); say where `switchboard simulate` listens with --simulator"
-    )]
-    Stranger { url: String, status: u16 },
-    #[error("the simulator refuses: {0}")]
-    Refused(String),
+    #[error(transparent)]
+    Control(#[from] ControlError),
     #[error("no bot has called the simulator yet: start the gateway, or name the bot with --bot-id")]
     NoBot,
-    #[error("{} bots have called the simulator ({}): name one with --bot-id", .0.len(), .0.join(", "))]
-    ManyBots(Vec<String>),
+    #[error("{} bots have called the simulator ({}): name one with --bot-id", .0.len(), listed(.0))]
+    ManyBots(Vec<i64>),
     #[error(
         "bot {bot_id} has not asked for {kind} (allowed_updates), and so Telegram would not send it; --unasked does"
     )]
@@ -124,12 +108,9 @@ enum TriggerError {
 impl TriggerError {
     fn exit(&self) -> Exit {
         match self {
-            Self::Sample(_) | Self::Url { .. } | Self::ManyBots(_) => Exit::Config,
-            Self::Away { .. }
-            | Self::Stranger { .. }
-            | Self::Refused(_)
-            | Self::NoBot
-            | Self::Unasked { .. } => Exit::Failed,
+            Self::Sample(_) | Self::ManyBots(_) => Exit::Config,
+            Self::Control(error) => error.exit(),
+            Self::NoBot | Self::Unasked { .. } => Exit::Failed,
             Self::Print(error) => Exit::after_output(error),
         }
     }
@@ -171,7 +152,7 @@ async fn trigger(sample: Sample, args: &TriggerArgs) -> Result<(), TriggerError>
     let control = Control::new(&args.simulator)?;
     let bot_id = match args.bot_id {
         Some(bot_id) => bot_id,
-        None => control.only_bot().await?,
+        None => only(control.bots().await?)?,
     };
     let made = (0..args.count).map(|index| sample.update(&values(args, bot_id, now_us, index)));
     let body = made.collect::<Result<Vec<_>, _>>()?.join("\n");
@@ -186,6 +167,19 @@ async fn trigger(sample: Sample, args: &TriggerArgs) -> Result<(), TriggerError>
     let mut out = std::io::stdout().lock();
     writeln!(out, "{} queued for bot {bot_id}: {ids}", sample.name)?;
     Ok(out.flush()?)
+}
+
+/// The one bot that has called.
+fn only(bots: Vec<i64>) -> Result<i64, TriggerError> {
+    match *bots.as_slice() {
+        [] => Err(TriggerError::NoBot),
+        [only] => Ok(only),
+        _ => Err(TriggerError::ManyBots(bots)),
+    }
+}
+
+fn listed(bots: &[i64]) -> String {
+    bots.iter().map(i64::to_string).collect::<Vec<_>>().join(", ")
 }
 
 /// The same for every update but for the numbers, which also differ between two commands.
@@ -204,94 +198,3 @@ fn values(args: &TriggerArgs, bot_id: i64, now_us: i64, index: u32) -> SampleVal
 
 /// A message's number has 32 bits.
 const MESSAGE_IDS: i64 = 1 << 30;
-
-/// The simulator's control interface.
-struct Control {
-    http: reqwest::Client,
-    url: Url,
-}
-
-#[derive(Deserialize)]
-struct Queued {
-    update_ids: Vec<i64>,
-    #[serde(default)]
-    filtered: u64,
-}
-
-impl Control {
-    fn new(given: &str) -> Result<Self, TriggerError> {
-        let wrong = |why: String| TriggerError::Url { given: given.to_owned(), why };
-        let url = Url::parse(given).map_err(|error| wrong(error.to_string()))?;
-        if url.scheme() != "http" {
-            return Err(wrong("a simulator speaks http".to_owned()));
-        }
-        let http = reqwest::Client::builder().no_proxy().timeout(TIMEOUT).build();
-        Ok(Self { http: http.map_err(|error| wrong(error.to_string()))?, url })
-    }
-
-    /// The one bot that has called.
-    async fn only_bot(&self) -> Result<i64, TriggerError> {
-        let answer = self.http.get(self.at("simulator/bots")).send().await;
-        let bots: serde_json::Map<String, Value> = self.understood(answer).await?;
-        let mut ids: Vec<String> = bots.into_iter().map(|(id, _)| id).collect();
-        match ids.pop() {
-            None => Err(TriggerError::NoBot),
-            Some(only) if ids.is_empty() => only.parse().map_err(|_| TriggerError::NoBot),
-            Some(last) => {
-                ids.push(last);
-                Err(TriggerError::ManyBots(ids))
-            }
-        }
-    }
-
-    async fn queue(&self, bot_id: i64, body: String, unasked: bool) -> Result<Queued, TriggerError> {
-        let filter = if unasked { "" } else { "?filter=true" };
-        let url = self.at(&format!("simulator/bots/{bot_id}/updates{filter}"));
-        let answer = self.http.post(url).body(body).send().await;
-        self.understood(answer).await
-    }
-
-    fn at(&self, path: &str) -> String {
-        format!("{}/{path}", self.url.as_str().trim_end_matches('/'))
-    }
-
-    async fn understood<T: for<'de> Deserialize<'de>>(
-        &self,
-        answer: Result<Response, reqwest::Error>,
-    ) -> Result<T, TriggerError> {
-        #[derive(Deserialize)]
-        struct Refusal {
-            error: String,
-        }
-        let url = || self.url.as_str().trim_end_matches('/').to_owned();
-        let away = |error: reqwest::Error| TriggerError::Away {
-            url: url(),
-            why: client::deepest(&error.without_url()),
-        };
-        let answer = answer.map_err(away)?;
-        let status = answer.status();
-        let body = answer.bytes().await.map_err(away)?;
-        if status.is_success()
-            && let Ok(understood) = serde_json::from_slice(&body)
-        {
-            return Ok(understood);
-        }
-        match serde_json::from_slice::<Refusal>(&body) {
-            Ok(refusal) => Err(TriggerError::Refused(refusal.error)),
-            Err(_) => Err(TriggerError::Stranger { url: url(), status: status.as_u16() }),
-        }
-    }
-}
-
-const TIMEOUT: Duration = Duration::from_secs(10);
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::simulator::SimulatorConfig;
-
-    #[test]
-    fn the_simulator_is_looked_for_where_it_listens_by_default() {
-        assert_eq!(DEFAULT_SIMULATOR, format!("http://{}", SimulatorConfig::default().listen));
-    }
-}

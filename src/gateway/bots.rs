@@ -26,8 +26,8 @@ pub(super) struct Bot {
 /// How a driver ended: as asked, or not.
 pub(super) type DriverEnd = Result<(), Failure>;
 
-/// Whose connection to Telegram ended, and how.
-pub(super) type TelegramEnd = (Box<str>, Result<(), Fatal>);
+/// How a connection to Telegram ended; an error names the bot.
+pub(super) type TelegramEnd = Result<(), Fatal>;
 
 impl Bot {
     pub(super) fn for_grpc(&self, status: StatusReader) -> grpc::Bot {
@@ -143,17 +143,8 @@ pub(super) fn routes(config: &Config, bots: &[Bot]) -> Result<Routes, Failure> {
 }
 
 /// Lets updates in.
-pub(super) fn spawn(
-    telegrams: Vec<Telegram>,
-    config: &Config,
-    stop: &watch::Receiver<bool>,
-) -> JoinSet<TelegramEnd> {
-    let mut intakes = JoinSet::new();
-    for (telegram, bot) in telegrams.into_iter().zip(&config.bots) {
-        let (name, stop) = (bot.telegram.bot.clone(), stop.clone());
-        intakes.spawn(async move { (name, telegram.run(stop).await) });
-    }
-    intakes
+pub(super) fn spawn(telegrams: Vec<Telegram>, stop: &watch::Receiver<bool>) -> JoinSet<TelegramEnd> {
+    telegrams.into_iter().map(|telegram| telegram.run(stop.clone())).collect()
 }
 
 #[cfg(test)]

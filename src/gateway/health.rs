@@ -35,8 +35,6 @@ pub(super) struct State {
 struct Inner {
     phase: Phase,
     bots: Vec<Bot>,
-    /// Bots whose connection to Telegram has ended, and what an operator must mend.
-    refused: Vec<(Box<str>, String)>,
     /// What the process must be restarted for.
     failure: Option<String>,
 }
@@ -51,11 +49,6 @@ impl State {
 
     pub(super) fn enter(&self, phase: Phase) {
         self.lock().phase = phase;
-    }
-
-    /// This bot gets no updates any more.
-    pub(super) fn refuse(&self, bot: Box<str>, why: String) {
-        self.lock().refused.push((bot, why));
     }
 
     pub(super) fn fail(&self, failure: &Failure) {
@@ -81,17 +74,12 @@ impl Health for State {
             (None, Phase::Stopping) => Some("the gateway is stopping".to_owned()),
             (None, Phase::Running) => None,
         };
-        Readiness {
-            ready: why.is_none(),
-            why,
-            bots: inner.bots.iter().map(|bot| readiness(bot, &inner.refused)).collect(),
-        }
+        Readiness { ready: why.is_none(), why, bots: inner.bots.iter().map(readiness).collect() }
     }
 }
 
-fn readiness(bot: &Bot, refused: &[(Box<str>, String)]) -> BotReadiness {
+fn readiness(bot: &Bot) -> BotReadiness {
     let status = bot.status.current();
-    let refused = refused.iter().find(|(name, _)| **name == *bot.handle.bot()).map(|(_, why)| why.clone());
     let intake_paused = match *bot.handle.intake().borrow() {
         IntakeState::Open => None,
         IntakeState::Paused { reason, since } => {
@@ -101,11 +89,11 @@ fn readiness(bot: &Bot, refused: &[(Box<str>, String)]) -> BotReadiness {
     BotReadiness {
         bot: bot.handle.bot().to_owned(),
         mode: status.mode.map(|mode| mode.name()),
-        connected: refused.is_none() && status.connected_since.is_some(),
+        connected: status.connected_since.is_some(),
         connected_since_ms: status.connected_since.map(|since| since.0),
         last_update_ms: status.last_update.map(|last| last.0),
         conflict: status.conflict.map(String::from),
-        trouble: refused.or(status.last_error.map(String::from)),
+        trouble: status.last_error.map(String::from),
         intake_paused,
     }
 }

@@ -224,8 +224,9 @@ fn play(shared: &Shared, bot: &Bot, left: &mut &[(Peek, Bytes)], most: u64) -> u
     played
 }
 
-/// The object with an id put before its other members, in Telegram's form on the wire.
-pub(super) fn numbered(id: i64, object: &[u8]) -> (i64, Bytes) {
+/// The object with an id put before its other members, in Telegram's form on the wire; and the id.
+#[must_use]
+pub fn numbered(id: i64, object: &[u8]) -> (i64, Bytes) {
     let members = object.trim_ascii().strip_prefix(b"{").unwrap_or_default();
     let separator = if members.trim_ascii_start().starts_with(b"}") { "" } else { ",\n" };
     let mut body = format!("{{\"update_id\":{id}{separator}").into_bytes();

@@ -45,7 +45,7 @@ use self::bot::{Bot, Feed};
 use self::clock::Clock;
 use self::faults::Faults;
 pub use self::faults::{Fault, FaultRule, InvalidFault};
-pub use self::feed::{Replay, ReplayError, Source};
+pub use self::feed::{Replay, ReplayError, Source, numbered};
 pub use self::generator::Traffic;
 pub use self::ledger::Counts;
 use self::ledger::Moment;

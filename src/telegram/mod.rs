@@ -7,7 +7,8 @@
 //! ```
 //!
 //! Nothing here ends while Telegram is merely unreachable or the bot is held by somebody else: it says so, waits, and
-//! goes on by itself. Only what an operator must mend is [`Fatal`].
+//! goes on by itself. Only what an operator must mend is [`Fatal`], and a token that was good before is not that:
+//! handlers still have what is in the journal, and a refusal can be Telegram's own trouble.
 
 mod api;
 mod backoff;
@@ -49,7 +50,8 @@ pub enum Fatal {
     /// Telegram does not accept the token.
     #[error(
         "bot `{bot}`: Telegram does not accept its token ({code}). Compare it with the one that @BotFather shows under \
-         /mybots; it was mistyped, revoked, or belongs to another Bot API server"
+         /mybots; it was mistyped, revoked, or belongs to another Bot API server. Put the right one in place and \
+         restart the gateway"
     )]
     WrongToken {
         /// The bot's name in the configuration.
@@ -121,12 +123,15 @@ struct Pace {
     /// A conflict counts as over when none was seen for this long. Longer than the longest wait above, so that two
     /// gateways that take turns both see that they are two.
     conflict_memory: Duration,
-    /// Between two looks at a stranger's webhook.
+    /// Between two looks at what only somebody else can change: a stranger's webhook, a token that was revoked.
     recheck: Duration,
     /// Between two looks at our own webhook.
     watch: Duration,
     /// Between two repairs of our own webhook.
     heal: Duration,
+    /// While the next update cannot be read. Well above the half second in which Telegram, asked for the same again,
+    /// gives a single update: what is behind that one must be seen.
+    stuck: Duration,
     /// After the kinds to ask for have changed, until the webhook is set again: groups come in bursts, and Telegram
     /// takes one setWebhook a second.
     kinds: Duration,
@@ -143,6 +148,7 @@ impl Pace {
             recheck: Duration::from_secs(30),
             watch: Duration::from_secs(30),
             heal: Duration::from_secs(3600),
+            stuck: Duration::from_secs(1),
             kinds: Duration::from_secs(2),
         }
     }
@@ -199,7 +205,7 @@ impl Telegram {
             biased;
             // A sender that is gone cannot say it any more, and means the same.
             _ = shutdown.wait_for(|stop| *stop) => Ok(()),
-            ended = self.connect() => ended,
+            ended = self.connect() => ended.inspect_err(|fatal| self.reporter.refused(fatal)),
             () = self.watch_intake() => Ok(()),
         }
     }

@@ -53,12 +53,21 @@ pub(super) fn stranger_message(url: &str) -> String {
 }
 
 impl Telegram {
-    /// Brings updates in for as long as the token is good.
+    /// Brings updates in. A token that is refused at the start ends it; one that was good before is asked about again.
     pub(super) async fn connect(&self) -> Result<(), Fatal> {
         let mut drop_pending = self.settings.drop_pending_updates;
         let mut again = self.backoff(self.pace.trouble);
+        let mut was_good = false;
         loop {
-            self.identify().await?;
+            match self.identify().await {
+                Ok(()) => was_good = true,
+                Err(refused @ Fatal::WrongToken { .. }) if was_good => {
+                    self.reporter.refused(&refused);
+                    tokio::time::sleep(again.jitter(self.pace.recheck)).await;
+                    continue;
+                }
+                Err(fatal) => return Err(fatal),
+            }
             let began = Instant::now();
             let mode = wanted(&self.settings);
             self.reporter.entering(mode);
@@ -69,8 +78,12 @@ impl Telegram {
                 },
                 ActiveMode::Webhook => self.hold_webhook(&mut drop_pending).await?,
             };
-            if ended == Ended::DriverStopped {
-                return Ok(());
+            match ended {
+                Ended::DriverStopped => return Ok(()),
+                Ended::TokenRefused => {
+                    self.reporter.trouble("Telegram refuses the token; asking whether it is still good")
+                }
+                Ended::WebhookSet => {}
             }
             if began.elapsed() > self.pace.trouble.max {
                 again.reset();

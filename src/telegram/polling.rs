@@ -15,22 +15,30 @@ use crate::intake::{AppendError, IntakeState};
 
 /// The most that Telegram gives at once.
 const LIMIT: u8 = 100;
-/// An answer that breaks off before its first element is whole is asked for again this many times before the rest is
-/// taken for an element that cannot be read.
+/// An answer that breaks off, or that an element breaks, is asked for so many times before that element is taken for
+/// one that cannot be read.
 const DAMAGED_TRIES: u32 = 3;
+
+const DAMAGED: &str = "Telegram's answer breaks off or has an element without an end; asking for it again";
+const PASSING: &str =
+    "Telegram's next update cannot be read; it is quarantined (`switchboard quarantine`), passing it";
+/// Without an offset: it only begins with a readable id.
+const IN_FRONT: &str = "Telegram's next update cannot be read; it is quarantined (`switchboard quarantine`), and the \
+                        next one that can be read takes it along";
 
 /// Where polling stands.
 struct Position {
     /// What to ask for next; none until a page has come.
     offset: Option<i64>,
-    /// The unreadable elements of the last page, which are quarantined already.
+    /// The unreadable elements of the last page, which are quarantined already: they come again until they are passed.
     set_aside: Vec<Bytes>,
-    /// How many answers in a row had no whole element.
+    /// How many answers in a row had nothing new before the element that breaks them.
     damaged: u32,
     trouble: Backoff,
     conflict: Backoff,
     last_conflict: Option<Instant>,
-    /// Whether it is unknown if polling works: then the answer is wanted at once, not after a whole long poll.
+    /// Whether it is unknown if polling works, or if what cannot be read is passed: then the answer is wanted at once,
+    /// not after a whole long poll.
     fresh: bool,
 }
 
@@ -38,8 +46,8 @@ struct Position {
 enum Stored {
     /// It is durable and can be confirmed.
     Durable,
-    /// It can neither be read nor passed for now.
-    Stuck,
+    /// It begins with what cannot be read. In words, what becomes of that.
+    Stuck(&'static str),
     /// It could not be made durable.
     Refused(AppendError),
 }
@@ -79,10 +87,10 @@ impl Telegram {
             }
             match answer {
                 Ok(page) => match self.store(page, &mut at).await {
-                    Stored::Durable => self.polled(&mut at),
-                    Stored::Stuck => {
-                        self.reporter.degraded("Telegram's next update cannot be read; trying to pass it");
-                        tokio::time::sleep(at.trouble.wait()).await;
+                    Stored::Durable => self.polled(&mut at, None),
+                    Stored::Stuck(why) => {
+                        self.polled(&mut at, Some(why));
+                        tokio::time::sleep(at.trouble.jitter(self.pace.stuck)).await;
                     }
                     Stored::Refused(AppendError::Stopped) => return Ended::DriverStopped,
                     Stored::Refused(AppendError::Paused(_)) => {
@@ -117,15 +125,18 @@ impl Telegram {
     /// Makes a page durable and moves the offset past it.
     async fn store(&self, page: RawPage, at: &mut Position) -> Stored {
         let RawPage { mut elements, damaged } = page;
-        if let (true, Some(rest)) = (elements.is_empty(), damaged) {
+        let is_known = |element: &Bytes| at.set_aside.contains(element);
+        // Else what is new is stored first; the rest comes again behind it.
+        if let Some(broken) = damaged.first()
+            && elements.iter().all(is_known)
+        {
             at.damaged += 1;
-            if at.damaged < DAMAGED_TRIES {
-                return Stored::Stuck;
+            if at.damaged < DAMAGED_TRIES && !is_known(broken) {
+                return Stored::Stuck(DAMAGED);
             }
-            elements.push(rest);
-        } else {
-            at.damaged = 0;
+            elements.extend(damaged);
         }
+        at.damaged = 0;
         let stored = self.intake.page(&elements, |element| at.set_aside.contains(element)).await;
         let page = match stored {
             Ok(page) => page,
@@ -134,38 +145,39 @@ impl Telegram {
         for (element, reason) in &page.quarantined {
             // The content is somebody's message: it is in the journal, not in the log.
             let bytes = element.len();
-            tracing::error!(
-                bot = &*self.settings.bot,
-                bytes,
-                "{reason}: quarantined in the journal and passed"
-            );
+            tracing::error!(bot = &*self.settings.bot, bytes, "{reason}: quarantined in the journal");
         }
         at.set_aside.retain(|element| elements.contains(element));
         at.set_aside.extend(page.quarantined.into_iter().map(|(element, _)| element));
         match (page.last_id, elements.is_empty()) {
             (Some(last), _) => at.offset = Some(last.saturating_add(1)),
             (None, true) => {}
-            (None, false) => {
-                // Nothing here says its id. Ids grow and the first element is at the offset or above it: one step
-                // confirms that element or nothing, never an update that was not seen. Without an offset, the next
-                // readable update will take it along.
-                at.offset = at.offset.map(|offset| offset.saturating_add(1));
-                return Stored::Stuck;
-            }
+            // Nothing here says its id. Ids grow and the first element is at the offset or above it: one step
+            // confirms that element or nothing, never an update that was not seen.
+            (None, false) => match &mut at.offset {
+                Some(offset) => {
+                    *offset = offset.saturating_add(1);
+                    return Stored::Stuck(PASSING);
+                }
+                None => return Stored::Stuck(IN_FRONT),
+            },
         }
         Stored::Durable
     }
 
-    /// A poll has worked. Whether somebody else polls too is only known after a while without a conflict: two that
-    /// take turns both get pages.
-    fn polled(&self, at: &mut Position) {
-        at.fresh = false;
+    /// A poll has worked, with or without trouble about what came. Whether somebody else polls too is only known after
+    /// a while without a conflict: two that take turns both get pages.
+    fn polled(&self, at: &mut Position, trouble: Option<&str>) {
+        at.fresh = trouble.is_some();
         at.trouble.reset();
         if at.last_conflict.is_none_or(|last| last.elapsed() > self.pace.conflict_memory) {
             at.last_conflict = None;
             at.conflict.reset();
             self.reporter.conflict_over();
-            self.reporter.connected(ActiveMode::Polling);
+            match trouble {
+                None => self.reporter.connected(ActiveMode::Polling),
+                Some(why) => self.reporter.hampered(ActiveMode::Polling, why),
+            }
         }
     }
 }

@@ -2,6 +2,7 @@
 
 use tokio::sync::watch;
 
+use super::Fatal;
 use super::settings::Settings;
 use crate::intake::{Intake, PauseReason, UnixMillis, now};
 use crate::observe::metrics::{BotLabels, Metrics};
@@ -137,6 +138,20 @@ impl Reporter {
 
     /// Updates can come in; earlier trouble is over.
     pub(super) fn connected(&self, mode: ActiveMode) {
+        let is_over = self.status.borrow().last_error.is_some();
+        self.can_come_in(mode, None);
+        if is_over {
+            tracing::info!(bot = self.bot(), "all is well with Telegram again");
+        }
+    }
+
+    /// Updates can come in, but something is wrong with what came.
+    pub(super) fn hampered(&self, mode: ActiveMode, text: &str) {
+        self.say(text);
+        self.can_come_in(mode, Some(text));
+    }
+
+    fn can_come_in(&self, mode: ActiveMode, trouble: Option<&str>) {
         let was = self.status.borrow().connected_since.is_some();
         if !was {
             let username = self.status.borrow().username.clone().unwrap_or_default();
@@ -145,7 +160,7 @@ impl Reporter {
         self.change(|status| {
             status.mode = Some(mode);
             status.connected_since = status.connected_since.or(Some(now()));
-            status.last_error = None;
+            status.last_error = trouble.map(Into::into);
         });
     }
 
@@ -207,6 +222,19 @@ impl Reporter {
     pub(super) fn degraded(&self, text: &str) {
         self.say(text);
         self.change(|status| status.last_error = Some(text.into()));
+    }
+
+    /// Nothing comes in until an operator has mended this. It stays in the status when the connection ends with it.
+    pub(super) fn refused(&self, fatal: &Fatal) {
+        let text = fatal.to_string();
+        if self.status.borrow().last_error.as_deref() != Some(&*text) {
+            tracing::error!(bot = self.bot(), "{text}");
+        }
+        self.change(|status| {
+            status.last_error = Some(text.into());
+            status.connected_since = None;
+            status.conflict = None;
+        });
     }
 
     fn say(&self, text: &str) {

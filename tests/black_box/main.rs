@@ -22,6 +22,7 @@ mod filters;
 mod forward;
 mod gateway;
 mod group_life;
+mod health;
 mod kills;
 mod kinds;
 mod moods;
@@ -37,6 +38,7 @@ mod steps;
 mod stops;
 mod takeover;
 mod taker;
+mod tokens;
 #[path = "../tools/mod.rs"]
 mod tools;
 mod traces;

@@ -5,37 +5,10 @@ use std::net::SocketAddr;
 use serde_json::json;
 use switchboard::simulator::{Running, Simulator, SimulatorConfig};
 
+use crate::console::done;
 use crate::gateway::{Mode, Setup, own_address, telegram};
 use crate::steps::{Hands, control, http, texts, write};
 use crate::{BOT, PATIENCE};
-
-#[tokio::test]
-async fn a_token_revoked_at_work_ends_the_gateway_with_code_4_and_nothing_is_lost() {
-    let telegram = telegram().await;
-    let data = tempfile::tempdir().unwrap();
-    let setup = Setup::new(data.path(), &telegram, Mode::Polling);
-    let gateway = setup.start().await;
-    let mut hands = Hands::join(gateway.grpc, "orders").await;
-    write(&telegram, 1, &["taken"]).await;
-    assert_eq!(texts(&hands.deliveries(1).await), ["taken"]);
-    drop(hands);
-    control(&telegram, "revoke", String::new()).await;
-    // The poll that waits is answered with this; the next one meets the revoked token.
-    write(&telegram, 1, &["last"]).await;
-    let (code, log) = gateway.ended().await;
-    assert_eq!(code, Some(4), "{log:#?}");
-    assert!(log.iter().any(|line| line.contains("Telegram does not accept its token (401)")), "{log:#?}");
-
-    control(&telegram, "restore", String::new()).await;
-    let gateway = setup.start().await;
-    let mut hands = Hands::join(gateway.grpc, "orders").await;
-    let taken = hands.deliveries(1).await;
-    assert_eq!(texts(&taken), ["taken"]);
-    hands.ack(&taken).await;
-    assert_eq!(texts(&hands.deliveries(1).await), ["last"]);
-    drop(hands);
-    gateway.stop().await;
-}
 
 async fn telegram_at(listen: SocketAddr, seed: u64) -> Running {
     Simulator::start(SimulatorConfig { listen, seed, ..SimulatorConfig::default() }).await.unwrap()
@@ -93,6 +66,42 @@ async fn p10_what_is_no_update_is_set_aside_and_what_is_unknown_comes_through_ve
     assert_eq!(texts(&hands.deliveries(1).await), ["after"]);
     tokio::time::timeout(PATIENCE, telegram.settled(BOT)).await.unwrap();
     assert_eq!(gateway.metric("switchboard_updates_quarantined_total", "").await, 1.0);
+    drop(hands);
+    gateway.stop().await;
+}
+
+#[tokio::test]
+async fn p10_an_element_that_breaks_whole_answers_is_set_aside_once_and_holds_up_nothing() {
+    const BROKEN: &str = r#"{"update_id": "x", "message": 5"#;
+    let telegram = telegram().await;
+    let data = tempfile::tempdir().unwrap();
+    let gateway = Setup::new(data.path(), &telegram, Mode::Polling).start().await;
+    let mut hands = Hands::join(gateway.grpc, "orders").await;
+    gateway.until(|bot| bot["connected"] == true).await;
+    // Nothing has come yet that tells an id: it goes with the update behind it.
+    control(&telegram, "updates?as_is=5000", BROKEN.to_owned()).await;
+    let bot =
+        gateway.until(|bot| bot["trouble"].as_str().is_some_and(|why| why.contains("quarantine"))).await;
+    assert_eq!(bot["connected"], true, "{bot}");
+    let id = write(&telegram, 1, &["behind"]).await[0];
+    let behind = hands.deliveries(1).await;
+    assert_eq!(texts(&behind), ["behind"]);
+    hands.ack(&behind).await;
+    gateway.until(|bot| bot["trouble"].is_null()).await;
+    assert_eq!(gateway.metric("switchboard_updates_quarantined_total", "").await, 1.0);
+
+    // Now the next id is known: it is passed, and that nothing is behind it is seen at once.
+    control(&telegram, &format!("updates?as_is={}", id + 2), BROKEN.replace('5', "6")).await;
+    tokio::time::timeout(PATIENCE, telegram.settled(BOT)).await.unwrap();
+    gateway.until(|bot| bot["trouble"].is_null()).await;
+    write(&telegram, 1, &["later"]).await;
+    assert_eq!(texts(&hands.deliveries(1).await), ["later"]);
+    let kept = done(&gateway, "quarantine").await;
+    assert_eq!(
+        kept.lines().filter(|line| line.contains(r#"{"update_id": "x", "message": "#)).count(),
+        2,
+        "{kept}"
+    );
     drop(hands);
     gateway.stop().await;
 }

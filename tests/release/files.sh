@@ -23,7 +23,8 @@ switchboard-1.2.3-linux-$here/LICENSE-APACHE
 switchboard-1.2.3-linux-$here/LICENSE-MIT
 switchboard-1.2.3-linux-$here/README.md
 switchboard-1.2.3-linux-$here/switchboard
-switchboard-1.2.3-linux-$here/switchboard.example.toml" tar -tzf "$out/switchboard-1.2.3-linux-$here.tar.gz"
+switchboard-1.2.3-linux-$here/switchboard.example.toml
+switchboard-1.2.3-linux-$here/switchboard.service" tar -tzf "$out/switchboard-1.2.3-linux-$here.tar.gz"
   local first
   first=$(sha256sum <"$out/switchboard-1.2.3-linux-$here.tar.gz")
   scripts/package-binary 1.2.3 "$here" "$directory/static" "$out" 2>/dev/null

@@ -1,4 +1,4 @@
-# Sourced by scripts/test-release: the tag, the changelog and the names.
+# Sourced by scripts/test-release: the tag, the changelog, the names and the toolchain.
 # shellcheck shell=bash
 
 test_version() {
@@ -24,6 +24,9 @@ v1.2.3"; do
   refuses "another version in the chart" "Chart.yaml's appVersion says \`1.2.4\`" scripts/check-version v1.2.3
   sed -i 's/^appVersion: .*/appVersion: "1.2.3"/' helm/switchboard/Chart.yaml
   accepts "a quoted version in the chart" scripts/check-version v1.2.3
+  sed -i '0,/switchboard\/switchboard:1\.2\.3/s//switchboard\/switchboard:1.2.4/' deploy/kubernetes/switchboard.yaml
+  refuses "another image in the manifests" "deploy/kubernetes/switchboard.yaml:" scripts/check-version v1.2.3
+  make_copy
 
   sed -i 's/^## \[1\.2\.3\].*/## [1.2.3]/' CHANGELOG.md
   refuses "a section without its date" "must be \`## [1.2.3] - YYYY-MM-DD\`" scripts/check-version v1.2.3
@@ -72,4 +75,18 @@ charts=ghcr.io/some-body/charts" scripts/release-names v1.2.3 Some-Body/Switch.B
   gives "a fix of an old line" "1.2" scripts/floating-tags 1.2.4
   gives "an old release again, after a newer one of its line" "" scripts/floating-tags 1.2.2
   gives "a version before a release" "" scripts/floating-tags 2.0.0-rc.1
+}
+
+# rustup stands in for the real one: it writes down what it is asked.
+test_toolchain() {
+  mkdir "$directory/rustup"
+  printf '#!/bin/sh\necho "$*"\n' >"$directory/rustup/rustup"
+  chmod +x "$directory/rustup/rustup"
+  accepts "the Dockerfile names a toolchain" env "PATH=$directory/rustup:$PATH" scripts/setup-rust
+  sed -i 's/^ARG RUST_IMAGE=.*/ARG RUST_IMAGE=rust:1.99.1-bookworm/' Dockerfile
+  gives "the image's toolchain becomes the default" \
+    "toolchain install 1.99.1 --profile minimal --component clippy --component rustfmt --no-self-update
+default 1.99.1" env "PATH=$directory/rustup:$PATH" scripts/setup-rust
+  sed -i 's/^ARG RUST_IMAGE=.*/ARG RUST_IMAGE=rust:bookworm/' Dockerfile
+  refuses "an image whose toolchain is not named" "has no line" env "PATH=$directory/rustup:$PATH" scripts/setup-rust
 }

@@ -2,17 +2,17 @@
 Names. 52 characters at most: the longest suffix of a Service and the hash that a StatefulSet's pods get still fit into 63.
 */}}
 {{- define "switchboard.name" -}}
-{{- default .Chart.Name .Values.nameOverride | trunc 52 | trimSuffix "-" -}}
+{{- default .Chart.Name .Values.nameOverride | trunc 52 | trimAll "-" -}}
 {{- end -}}
 
 {{- define "switchboard.fullname" -}}
 {{- $name := include "switchboard.name" . -}}
 {{- if .Values.fullnameOverride -}}
-{{- .Values.fullnameOverride | trunc 52 | trimSuffix "-" -}}
+{{- .Values.fullnameOverride | trunc 52 | trimAll "-" -}}
 {{- else if contains $name .Release.Name -}}
-{{- .Release.Name | trunc 52 | trimSuffix "-" -}}
+{{- .Release.Name | trunc 52 | trimAll "-" -}}
 {{- else -}}
-{{- printf "%s-%s" .Release.Name $name | trunc 52 | trimSuffix "-" -}}
+{{- printf "%s-%s" .Release.Name $name | trunc 52 | trimAll "-" -}}
 {{- end -}}
 {{- end -}}
 

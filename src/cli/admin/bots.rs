@@ -84,7 +84,12 @@ fn state(bot: &Bot) -> &'static str {
     }
 }
 
-/// Why updates may not come in, in the gateway's words.
+/// Whether updates can come in, as far as the gateway knows.
+pub(super) fn comes_in(bot: &Bot) -> bool {
+    matches!(state(bot), "connected" | "troubled")
+}
+
+/// What is wrong, in the gateway's words.
 pub(super) fn problems(bot: &Bot) -> Vec<String> {
     let pause = bot.intake_pause.as_ref().map(|pause| pause.reason.clone());
     let said = [Some(bot.conflict.clone()), pause, Some(bot.last_error.clone())];

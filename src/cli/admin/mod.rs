@@ -5,7 +5,7 @@
 mod bots;
 mod console;
 mod dead_letters;
-mod failure;
+pub(super) mod failure;
 mod groups;
 mod json;
 mod moment;

@@ -73,6 +73,11 @@ impl FakeApi {
         self.state.lock().unwrap().scripted.entry(method).or_default().extend(replies);
     }
 
+    /// The same, in place of those that it still had.
+    pub(super) fn rescript(&self, method: &'static str, replies: impl IntoIterator<Item = Reply>) {
+        self.state.lock().unwrap().scripted.insert(method, replies.into_iter().collect());
+    }
+
     /// What getWebhookInfo says from now on.
     pub(super) fn set_webhook_info(&self, info: Value) {
         self.state.lock().unwrap().webhook = info;

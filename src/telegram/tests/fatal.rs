@@ -2,12 +2,12 @@ use bytes::Bytes;
 use serde_json::json;
 
 use super::fake_api::{FakeApi, Reply, webhook_info};
-use super::{Running, TOKEN, WEBHOOK, settings};
+use super::{Running, TOKEN, WEBHOOK, settings, update};
 use crate::intake::fake_driver::FakeDriver;
-use crate::observe::metrics::Metrics;
+use crate::observe::metrics::{BotLabels, Metrics};
 use crate::telegram::{
-    Fatal, Finding, InvalidSecret, InvalidWebhookUrl, Mode, Settings, Telegram, check_webhook_url, probe,
-    webhook_secret,
+    Fatal, Finding, InvalidSecret, InvalidWebhookUrl, Mode, Settings, Status, Telegram, check_webhook_url,
+    probe, webhook_secret,
 };
 
 #[tokio::test]
@@ -15,19 +15,52 @@ async fn a_wrong_token_ends_it_with_a_message_that_does_not_hold_the_token() {
     for (code, text) in [(401, "Unauthorized"), (404, "Not Found")] {
         let api = FakeApi::start().await;
         api.script("getMe", [Reply::Error(code, text)]);
-        let fatal = Running::start(settings(&api)).fatal().await;
+        let running = Running::start(settings(&api));
+        let status = running.status.clone();
+        let fatal = running.fatal().await;
         assert_eq!(fatal, Fatal::WrongToken { bot: "default".into(), code });
         assert!(!fatal.to_string().contains(TOKEN) && fatal.to_string().contains("@BotFather"), "{fatal}");
+        let left = status.current();
+        assert_eq!(
+            left.last_error.as_deref(),
+            Some(&*fatal.to_string()),
+            "the status outlives the connection"
+        );
     }
 }
 
 #[tokio::test]
-async fn a_token_that_is_revoked_later_ends_it_too() {
+async fn a_token_that_is_revoked_later_is_said_and_asked_about_until_it_is_accepted_again() {
     let api = FakeApi::start().await;
-    api.script("getMe", [Reply::Result(json!({"id": 42})), Reply::Error(401, "Unauthorized")]);
-    api.script("getUpdates", [Reply::Error(401, "Unauthorized")]);
-    let fatal = Running::start(settings(&api)).fatal().await;
-    assert_eq!(fatal, Fatal::WrongToken { bot: "default".into(), code: 401 });
+    let refusals = std::iter::repeat_n(Reply::Error(401, "Unauthorized"), 10_000);
+    api.script("getMe", std::iter::once(Reply::Result(json!({"id": 42}))).chain(refusals));
+    api.script("getUpdates", [Reply::Result(json!([update(3)])), Reply::Error(401, "Unauthorized")]);
+    let mut running = Running::start(settings(&api));
+    let refused =
+        |status: &Status| status.last_error.as_deref().is_some_and(|text| text.contains("@BotFather"));
+    let status = running.status(refused).await;
+    assert_eq!((status.connected_since, status.conflict), (None, None));
+    let labels = BotLabels { bot: "default".into() };
+    assert_eq!(running.metrics.telegram_connected.get_or_create(&labels).get(), 0);
+    api.called("getMe", 4).await;
+    assert_eq!(api.calls("getUpdates").len(), 2, "nothing else is asked for with a token that is refused");
+
+    api.rescript("getMe", []);
+    running.status(|status| status.connected_since.is_some() && status.last_error.is_none()).await;
+    running.stop().await;
+}
+
+#[tokio::test]
+async fn a_token_that_is_good_for_get_me_alone_is_no_connection() {
+    let api = FakeApi::start().await;
+    api.script("getUpdates", std::iter::once(Reply::Result(json!([update(3)]))));
+    api.script("getUpdates", std::iter::repeat_n(Reply::Error(404, "Not Found"), 10_000));
+    let mut running = Running::start(settings(&api));
+    let status = running.status(|status| status.last_error.is_some()).await;
+    assert_eq!(status.connected_since, None);
+    api.called("getUpdates", 5).await;
+    assert_eq!(running.status.current().connected_since, None);
+    running.stop().await;
 }
 
 #[tokio::test]

@@ -4,6 +4,7 @@ mod fake_api;
 mod fatal;
 mod kinds;
 mod polling;
+mod unreadable;
 mod webhook;
 
 use std::time::Duration;
@@ -29,6 +30,7 @@ const FAST: Pace = Pace {
     recheck: Duration::from_millis(5),
     watch: Duration::from_millis(5),
     heal: Duration::from_secs(3600),
+    stuck: Duration::from_millis(2),
     kinds: Duration::from_millis(2),
 };
 

@@ -143,36 +143,6 @@ async fn a_429_is_waited_out_as_long_as_telegram_says() {
 }
 
 #[tokio::test]
-async fn an_unreadable_element_is_quarantined_once_and_passed() {
-    let api = FakeApi::start().await;
-    let page = Bytes::from_static(
-        b"{\"ok\":true,\"result\":[{\"update_id\":20},\n{\"update_id\":21,\"m\":\"\xff\"},\n{\"update_id\":\"x\"}]}",
-    );
-    let rest = Bytes::from_static(b"{\"ok\":true,\"result\":[{\"update_id\":\"x\"}]}");
-    api.script("getUpdates", [Reply::Raw(200, page), Reply::Raw(200, rest.clone()), Reply::Raw(200, rest)]);
-    let running = Running::start(settings(&api));
-    let calls = api.called("getUpdates", 4).await;
-    let offsets: Vec<_> = calls.iter().map(|call| call["offset"].as_i64()).collect();
-    assert_eq!(offsets, [None, Some(22), Some(23), Some(24)]);
-    assert_eq!(running.driver.ids(), [20]);
-    let kept: Vec<_> =
-        running.driver.stored().quarantined.iter().map(|element| element.bytes.clone()).collect();
-    assert_eq!(kept, [&b"{\"update_id\":21,\"m\":\"\xff\"}"[..], b"{\"update_id\":\"x\"}"]);
-    running.stop().await;
-}
-
-#[tokio::test]
-async fn an_answer_that_always_breaks_off_is_quarantined_and_passed() {
-    let api = FakeApi::start().await;
-    let broken = Bytes::from_static(b"{\"ok\":true,\"result\":[{\"update_id\":31,\"message\":{\"te");
-    api.script("getUpdates", std::iter::repeat_n(Reply::Raw(200, broken), 3));
-    let running = Running::start(settings(&api));
-    assert_eq!(api.called("getUpdates", 4).await[3]["offset"], 32);
-    assert_eq!(running.driver.stored().quarantined.len(), 1);
-    running.stop().await;
-}
-
-#[tokio::test]
 async fn p7_a_strangers_webhook_is_left_alone_and_both_ways_out_are_said() {
     let api = FakeApi::start().await;
     api.set_webhook_info(webhook_info("https://prod.example.com/secret-path"));

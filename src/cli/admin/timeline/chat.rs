@@ -2,11 +2,12 @@
 
 use tonic::Code;
 
-use super::super::bots::problems;
+use super::super::bots::{comes_in, problems};
 use super::super::failure::Failure;
 use super::super::pages::Limit;
 use super::super::session::Session;
 use super::super::table::Column;
+use super::super::times::Times;
 use super::super::updates;
 use super::super::{json, words};
 use super::advice::{Standing, explained, next_command, received, state};
@@ -14,7 +15,7 @@ use super::get;
 use crate::cli::text;
 use crate::grpc::proto::client::get_update_request::Id;
 use crate::grpc::proto::client::{
-    GetBotRequest, GetUpdateResponse, GroupTimeline, ListUpdatesRequest, Selection, StoredUpdate,
+    Bot, GetBotRequest, GetUpdateResponse, GroupTimeline, ListUpdatesRequest, Selection, StoredUpdate,
 };
 
 pub(super) async fn run(session: &mut Session, chat: i64, limit: u32) -> Result<(), Failure> {
@@ -56,22 +57,7 @@ async fn nothing_came(session: &mut Session, chat: i64) -> Failure {
     let times = session.times();
     let journal = bot.journal.unwrap_or_default();
     let mut lines = vec![format!("no update of chat {chat} is kept")];
-    let problems = problems(&bot);
-    lines.extend(
-        problems.iter().map(|problem| format!("  updates do not come in: {}", text::printable(problem))),
-    );
-    if problems.is_empty() {
-        let last = times.show(bot.last_update_time.as_ref());
-        let last = if last.is_empty() { "none since the gateway started".to_owned() } else { last };
-        lines.push(format!(
-            "  updates do come in (the last one: {last}); of this chat none came, or they were purged, or they are older \
-             than what is kept"
-        ));
-        lines.push(format!(
-            "  Telegram sends them to @{} only; in a group it sends a bot in privacy mode little but commands",
-            text::printable(&bot.username)
-        ));
-    }
+    lines.extend(whether_updates_come_in(&bot, &times));
     let oldest = times.show_both(journal.oldest_time.as_ref());
     if journal.first_sequence > 1 && !oldest.is_empty() {
         lines.push(format!("  what came before {oldest} is not kept any more"));
@@ -82,6 +68,31 @@ async fn nothing_came(session: &mut Session, chat: i64) -> Failure {
         lines.push(format!("  {count} could not be read as updates: {quarantine}"));
     }
     Failure::NotFound(lines.join("\n"))
+}
+
+fn whether_updates_come_in(bot: &Bot, times: &Times) -> Vec<String> {
+    let mut problems = problems(bot);
+    let mut lines = Vec::new();
+    let problem_is = if comes_in(bot) {
+        let last = times.show(bot.last_update_time.as_ref());
+        let last = if last.is_empty() { "none since the gateway started".to_owned() } else { last };
+        lines.push(format!(
+            "  updates do come in (the last one: {last}); of this chat none came, or they were purged, or they are older \
+             than what is kept"
+        ));
+        lines.push(format!(
+            "  Telegram sends them to @{} only; in a group it sends a bot in privacy mode little but commands",
+            text::printable(&bot.username)
+        ));
+        "something does not work"
+    } else {
+        if problems.is_empty() {
+            problems.push("the bot is not connected to Telegram".to_owned());
+        }
+        "updates do not come in"
+    };
+    lines.extend(problems.iter().map(|problem| format!("  {problem_is}: {}", text::printable(problem))));
+    lines
 }
 
 fn lines(session: &Session, updates: &[GetUpdateResponse]) -> Vec<String> {
@@ -179,6 +190,9 @@ const TEXT_CHARS: usize = 30;
 
 #[cfg(test)]
 mod tests {
+    use prost_types::Timestamp;
+
+    use super::super::super::times::TimeStyle;
     use super::*;
     use crate::grpc::proto::client::UpdateState;
 
@@ -207,5 +221,22 @@ mod tests {
         let (concerned, others) = groups(&updates);
         assert_eq!((concerned, others), (vec!["orders".into(), "audit".into()], vec!["mail".into()]));
         assert_eq!(cell(&updates[1], "orders"), "… backing off");
+    }
+
+    #[test]
+    fn updates_come_in_unless_the_bot_is_not_connected_and_trouble_is_said_either_way() {
+        let times = Times::new(TimeStyle::Relative, Timestamp { seconds: 160, nanos: 0 });
+        let said = |bot: Bot| whether_updates_come_in(&bot, &times).join("\n");
+        let well = Bot { connected_time: Some(Timestamp::default()), ..Bot::default() };
+        assert!(said(well.clone()).contains("do come in (the last one: none since"));
+        let troubled = said(Bot { last_error: "one cannot be read".into(), ..well });
+        assert!(
+            troubled.contains("do come in")
+                && troubled.contains("something does not work: one cannot be read")
+        );
+        let refused = said(Bot { last_error: "the token is refused".into(), ..Bot::default() });
+        assert_eq!(refused, "  updates do not come in: the token is refused");
+        let starting = said(Bot::default());
+        assert_eq!(starting, "  updates do not come in: the bot is not connected to Telegram");
     }
 }
