@@ -8,7 +8,7 @@ use clap::Args;
 use tokio::fs;
 use tokio::io::AsyncWriteExt;
 
-use super::admin::Failure;
+use super::admin::failure::Failure;
 use super::client::ConnectArgs;
 use super::exit::Exit;
 use super::{complain, note};

@@ -34,7 +34,7 @@ use clap::Subcommand;
 use super::exit::{ADMIN_EXIT_CODES, Exit};
 use super::{complain, redact};
 use console::Console;
-pub(super) use failure::Failure;
+use failure::Failure;
 use session::{Session, Target};
 
 /// The commands on the AdminService.
