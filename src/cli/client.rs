@@ -331,8 +331,8 @@ mod tests {
         assert!(refused.is_some_and(|text| !text.contains("geheim")));
     }
 
-    #[test]
-    fn a_token_file_without_a_token_is_said_to_be_empty() {
+    #[tokio::test]
+    async fn a_token_file_without_a_token_is_said_to_be_empty() {
         let file = tempfile::NamedTempFile::new().unwrap();
         std::fs::write(file.path(), " \n").unwrap();
         let connect = ConnectArgs {
