@@ -61,6 +61,12 @@ pub enum ConnectError {
         /// What is wrong with it.
         source: std::io::Error,
     },
+    /// There is nothing in the token's file.
+    #[error("the access token's file {file} is empty: put the token in it that the gateway has")]
+    EmptyTokenFile {
+        /// Its name.
+        file: PathBuf,
+    },
     /// The token has characters that no header may have. The message does not show it.
     #[error("the access token has characters other than visible ASCII")]
     Token,
@@ -108,6 +114,7 @@ impl ConnectArgs {
         };
         let Some(file) = file else { return Ok(None) };
         match std::fs::read_to_string(&file) {
+            Ok(token) if token.trim().is_empty() => Err(ConnectError::EmptyTokenFile { file }),
             Ok(token) => Ok(Some(token.trim().to_owned())),
             Err(source) => Err(ConnectError::TokenFile { file, source }),
         }
@@ -205,6 +212,41 @@ pub(crate) fn is_transient(status: &Status) -> bool {
     )
 }
 
+/// What this side found out about the connection, where that is why a call failed.
+pub(crate) enum Fault {
+    /// Nobody is there. What the system says.
+    Unreachable(String),
+    /// Somebody is, and broke off, or speaks another protocol.
+    Broken(String),
+}
+
+/// The fault of the connection that a status tells of, if it does.
+pub(crate) fn fault(status: &Status) -> Option<Fault> {
+    let source = std::error::Error::source(status)?;
+    let of_connection = [Code::Unavailable, Code::Unknown, Code::Internal, Code::Cancelled];
+    if !of_connection.contains(&status.code()) {
+        return None;
+    }
+    let why = deepest(source);
+    let mut chain = std::iter::successors(Some(source), |error| error.source());
+    let never_connected = chain.any(|error| error.is::<tonic::ConnectError>());
+    Some(if never_connected { Fault::Unreachable(why) } else { Fault::Broken(why) })
+}
+
+/// Why a call got no answer, if the connection is why, and what to do about it.
+pub(crate) fn unanswered(address: &str, status: &Status) -> Option<String> {
+    Some(match fault(status)? {
+        Fault::Unreachable(why) => format!(
+            "the gateway at {address} is not reachable: {why}; is `switchboard serve` running there? --address names \
+             another place"
+        ),
+        Fault::Broken(why) => format!(
+            "no gRPC listener answers at {address} ({why}); the gateway's is on port 50051 unless its grpc.listen says \
+             otherwise: name it with --address"
+        ),
+    })
+}
+
 /// A status in one line, for people.
 pub(crate) fn describe(status: &Status) -> String {
     match std::error::Error::source(status) {
@@ -287,6 +329,18 @@ mod tests {
     async fn a_token_that_no_header_can_carry_is_refused_without_showing_it() {
         let refused = client("127.0.0.1:1", Some("geheim\n")).err().map(|error| error.to_string());
         assert!(refused.is_some_and(|text| !text.contains("geheim")));
+    }
+
+    #[tokio::test]
+    async fn a_token_file_without_a_token_is_said_to_be_empty() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(file.path(), " \n").unwrap();
+        let connect = ConnectArgs {
+            address: "http://127.0.0.1:1".into(),
+            access_token_file: Some(file.path().to_owned()),
+        };
+        let refused = connect.admin_client().err().map(|error| error.to_string());
+        assert!(refused.is_some_and(|text| text.contains("is empty")));
     }
 
     #[test]

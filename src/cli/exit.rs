@@ -15,7 +15,7 @@ pub(super) enum Exit {
     Failed,
     /// The command line or the configuration is wrong.
     Config,
-    /// A port or the data directory cannot be used.
+    /// A port, the data directory or a file cannot be used.
     Place,
     /// Telegram refuses the token at the start, or the webhook.
     Refused,
@@ -50,8 +50,8 @@ Exit codes:
   0    done
   1    a failure at run time
   2    the command line is wrong, or the gateway refuses a value
-  5    there is no such bot, group or update
-  6    refused as things stand (it exists already, needs --force, …), or not confirmed
+  5    there is no such bot, group or update, or none of the sequences that were named
+  6    refused as things stand (it exists already, needs --force, …), or answered with no
   7    the gateway cannot be reached or has no room; the same may work later
   8    the access token is missing or wrong
   130  stopped by Ctrl-C
@@ -59,6 +59,26 @@ Exit codes:
 
 With --json every line is one JSON object; `jq -s .` makes a list of them. It is proto3 JSON,
 as grpcurl prints it: 64-bit numbers are strings, enums are names.";
+
+/// The same, of the command that copies a gateway's journal.
+pub(super) const BACKUP_EXIT_CODES: &str = "\
+Exit codes:
+  0    done
+  1    a failure at run time
+  2    the command line is wrong, or the gateway has several bots and none is named
+  3    the file cannot be written
+  5    there is no such bot
+  6    the file exists already
+  7    the gateway cannot be reached or is busy with another backup; the same may work later
+  8    the access token is missing or wrong";
+
+/// The same, of the command that makes a journal from a backup.
+pub(super) const RESTORE_EXIT_CODES: &str = "\
+Exit codes:
+  0    done
+  1    a failure at run time
+  2    the command line or the configuration is wrong
+  3    the backup or the directory cannot be used: the message says why";
 
 impl Exit {
     /// After output that could not be written.

@@ -30,7 +30,7 @@ use std::time::Duration;
 
 use clap::{Parser, Subcommand};
 
-use exit::{EXIT_CODES, Exit};
+use exit::{BACKUP_EXIT_CODES, EXIT_CODES, Exit, RESTORE_EXIT_CODES};
 
 /// A gateway for Telegram bots: takes a bot's updates by polling or webhook, keeps them in a durable journal, and
 /// hands them to your handlers over gRPC, in order for each chat, until they are acknowledged.
@@ -61,8 +61,10 @@ enum Command {
     #[command(flatten)]
     Admin(Box<admin::AdminCommand>),
     /// Copy a bot's journal while the gateway goes on
+    #[command(after_help = BACKUP_EXIT_CODES)]
     Backup(backup::BackupArgs),
     /// Make a bot's journal from a backup
+    #[command(after_help = RESTORE_EXIT_CODES)]
     Restore(restore::RestoreArgs),
     Completions(completions::CompletionsArgs),
     #[command(name = verify::COMMAND, hide = true)]

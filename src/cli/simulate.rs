@@ -209,7 +209,9 @@ mod tests {
 
     #[test]
     fn generated_traffic_is_the_default_and_idle_turns_it_off() {
-        let Some(Source::Generated(traffic)) = configured("--seed 1").unwrap().source else { panic!("no traffic") };
+        let Some(Source::Generated(traffic)) = configured("--seed 1").unwrap().source else {
+            panic!("no traffic")
+        };
         assert_eq!(traffic, Traffic::default());
         assert!(configured("--idle").unwrap().source.is_none());
         let line = "--rate 0 --chats 7 --total 9 --size 300 --seed 5 --timestamps";

@@ -74,7 +74,10 @@ impl File<'_> {
                 }
                 _ => "it cannot be set here; use".to_owned(),
             };
-            return self.problem(format!("`{name}` ({origin}): {why} {}", where_to_set(key)));
+            // A bot's own secret has a variable of its own.
+            let own = self.bot.as_deref().filter(|_| key.is_secret()).and_then(|bot| key.bot_variable(bot));
+            let place = own.unwrap_or_else(|| where_to_set(key));
+            return self.problem(format!("`{name}` ({origin}): {why} {place}"));
         }
         match plain(value) {
             Some(value) => {

@@ -5,12 +5,11 @@ use std::time::Duration;
 
 use super::reader::Reader;
 use super::{units, values};
-use crate::model::{GroupName, GroupSettings};
+use crate::model::{GroupName, GroupSettings, MAX_FAILURES, MAX_SETTING_MS};
 
-const FAILURES: RangeInclusive<u32> = 1..=1_000;
+const FAILURES: RangeInclusive<u32> = 1..=MAX_FAILURES;
 const HOUR: Duration = Duration::from_secs(3_600);
-/// A year: more is a mistake.
-const LONGEST: Duration = Duration::from_secs(366 * 24 * 3_600);
+const LONGEST: Duration = Duration::from_millis(MAX_SETTING_MS);
 
 /// Reads the settings of new groups of the bot that `reader` is set to.
 pub(super) fn settings(reader: &mut Reader<'_>) -> Option<GroupSettings> {

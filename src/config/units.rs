@@ -20,7 +20,7 @@ const DURATIONS: [(&str, u64); 5] =
 /// Bytes from a whole number and a unit.
 pub(super) fn size(text: &str) -> Result<u64, &'static str> {
     const RIGHT: &str = "a whole number with B, KB, KiB, MB, MiB, GB, GiB, TB or TiB, such as 8GiB";
-    scaled(text, &SIZES).ok_or(RIGHT)
+    scaled(text, &SIZES).map_err(|wrong| wrong.instead(RIGHT, "a smaller size"))
 }
 
 /// A duration from a whole number and a unit; 0 needs no unit.
@@ -29,15 +29,35 @@ pub(crate) fn duration(text: &str) -> Result<Duration, &'static str> {
     if text.trim() == "0" {
         return Ok(Duration::ZERO);
     }
-    scaled(text, &DURATIONS).map(Duration::from_millis).ok_or(RIGHT)
+    scaled(text, &DURATIONS)
+        .map(Duration::from_millis)
+        .map_err(|wrong| wrong.instead(RIGHT, "a shorter time"))
 }
 
-fn scaled(text: &str, units: &[(&str, u64)]) -> Option<u64> {
+/// What is wrong with a number and its unit.
+enum Wrong {
+    /// It has another form.
+    Form,
+    /// It is more than anything can be.
+    TooMuch,
+}
+
+impl Wrong {
+    fn instead(self, form: &'static str, less: &'static str) -> &'static str {
+        match self {
+            Self::Form => form,
+            Self::TooMuch => less,
+        }
+    }
+}
+
+fn scaled(text: &str, units: &[(&str, u64)]) -> Result<u64, Wrong> {
     let text = text.trim();
     let digits = text.bytes().take_while(u8::is_ascii_digit).count();
     let (number, unit) = text.split_at(digits);
-    let factor = units.iter().find(|(name, _)| name.eq_ignore_ascii_case(unit.trim()))?.1;
-    number.parse::<u64>().ok()?.checked_mul(factor)
+    let known = units.iter().find(|(name, _)| name.eq_ignore_ascii_case(unit.trim()));
+    let (_, factor) = known.filter(|_| digits > 0).ok_or(Wrong::Form)?;
+    number.parse::<u64>().ok().and_then(|number| number.checked_mul(*factor)).ok_or(Wrong::TooMuch)
 }
 
 #[cfg(test)]
@@ -53,6 +73,14 @@ mod tests {
         assert_eq!(duration("250ms"), Ok(Duration::from_millis(250)));
         assert_eq!(duration("7d"), Ok(Duration::from_secs(7 * 24 * 3_600)));
         assert_eq!(duration("0"), Ok(Duration::ZERO));
+    }
+
+    #[test]
+    fn what_is_too_much_is_not_said_to_have_the_wrong_form() {
+        assert_eq!(duration("99999999999999999999s"), Err("a shorter time"));
+        assert_eq!(duration("999999999999d"), Err("a shorter time"));
+        assert_eq!(size("99999999999TiB"), Err("a smaller size"));
+        assert!(duration("99999999999999999999").is_err_and(|right| right.contains("such as 30s")));
     }
 
     #[test]

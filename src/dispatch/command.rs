@@ -1,8 +1,8 @@
 //! What the dispatcher wants done.
 
 use crate::model::{
-    AttemptRecord, DeadLetter, Event, FailureRecord, GroupId, KeyHash, Monotonic, Sequence, SettledAs, Shard,
-    StreamEnd, Token, UnixMillis,
+    AttemptOutcome, AttemptRecord, DeadLetter, Event, FailureRecord, GroupId, KeyHash, Monotonic, Sequence,
+    SettledAs, Shard, StreamEnd, Token, UnixMillis,
 };
 
 /// One open Subscribe stream; numbered by the driver.
@@ -63,6 +63,21 @@ pub struct Record {
     pub event: Option<Box<Event>>,
     /// Where an update's whole way is known by this: when it began.
     pub since: Option<Since>,
+}
+
+impl Record {
+    /// How the delivery ended that this is about, if it did not handle its update: it failed or was given back, also
+    /// where the group gave the update up by that.
+    #[must_use]
+    pub fn unhandled(&self) -> Option<AttemptOutcome> {
+        match &self.change {
+            Change::Ended { how, .. } => Some((*how).into()),
+            Change::Settled { how: SettledAs::Rejected | SettledAs::DeadLettered, .. } => {
+                Some(self.event.as_ref()?.attempt.as_ref()?.outcome)
+            }
+            Change::Settled { .. } => None,
+        }
+    }
 }
 
 /// When an update's way to a group began. Known of one that was handed out in this boot, and not because a replay or a

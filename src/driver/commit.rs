@@ -264,9 +264,11 @@ impl<R: JournalReader> Core<R> {
 
     fn note_in_history(&mut self, records: &[Record]) {
         for record in records {
-            match &record.change {
-                Change::Settled { .. } => self.history.settled(record.group),
-                Change::Ended { .. } => self.history.failed(record.group),
+            if let Change::Settled { .. } = &record.change {
+                self.history.settled(record.group);
+            }
+            if record.unhandled().is_some() {
+                self.history.failed(record.group);
             }
         }
     }

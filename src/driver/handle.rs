@@ -153,8 +153,11 @@ pub enum IntakeState {
 /// Why no updates are taken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum PauseReason {
-    /// The journal has reached `max_bytes`.
-    #[error("it has reached max_bytes; settle or shorten the backlog, or raise max_bytes")]
+    /// The journal has reached `max_bytes`, with the reserve that settlements need.
+    #[error(
+        "the journal has reached the bot's journal.max_bytes, less the reserve that is kept back for settlements; settle \
+         or shorten the backlog, or raise journal.max_bytes"
+    )]
     JournalFull,
     /// The disk is full.
     #[error("its disk is full; free some room")]

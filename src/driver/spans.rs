@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::tally::{ended_label, settled_label};
+use super::tally::{settled_label, unhandled_label};
 use crate::dispatch::Change;
 use crate::model::{
     FailureKind, Head, Now, Sequence, SettledAs, Token, TraceContext, UnixMillis, delivery_span_id,
@@ -141,7 +141,9 @@ impl End {
 
     pub(super) fn of(change: &Change) -> Self {
         match change {
-            Change::Ended { how, .. } => Self { outcome: ended_label(*how), settled: None },
+            Change::Ended { how, .. } => {
+                Self { outcome: unhandled_label((*how).into()).unwrap_or_default(), settled: None }
+            }
             Change::Settled { how, dead } => {
                 let failure = dead.as_ref().and_then(|dead| dead.attempts.history.last());
                 let outcome = match (how, failure.map(|failure| failure.kind)) {

@@ -138,15 +138,13 @@ pub enum SteerError {
     #[error("group `{0}` does not exist")]
     UnknownGroup(GroupName),
     /// The name is taken.
-    #[error("group `{0}` exists already")]
+    #[error("group `{0}` exists already; `switchboard groups update` or UpdateGroup changes it")]
     Exists(GroupName),
     /// The group lives only as long as its streams.
     #[error("group `{0}` is ephemeral: it lives as long as its streams, as its first one asked for")]
     Ephemeral(GroupName),
     /// It has something to lose.
-    #[error(
-        "group `{group}` has {unsettled} unsettled updates and {dead_letters} dead letters; force gives them up"
-    )]
+    #[error("group `{group}` has {}; force gives up what it has", losses(*unsettled, *dead_letters))]
     NotEmpty {
         /// The group.
         group: GroupName,
@@ -178,6 +176,17 @@ pub enum SteerError {
     /// The driver has stopped; it is not known whether it was done.
     #[error("the gateway is stopping")]
     Stopped,
+}
+
+/// `1 unsettled update and 2 dead letters`.
+fn losses(unsettled: u64, dead_letters: u64) -> String {
+    let count = |number, one: &str| match number {
+        0 => None,
+        1 => Some(format!("1 {one}")),
+        number => Some(format!("{number} {one}s")),
+    };
+    let losses = [count(unsettled, "unsettled update"), count(dead_letters, "dead letter")];
+    losses.into_iter().flatten().collect::<Vec<_>>().join(" and ")
 }
 
 impl BotHandle {
@@ -274,5 +283,17 @@ impl BotHandle {
 
     async fn steer<T>(&self, steer: impl FnOnce(Reply<T>) -> Steer) -> Option<T> {
         self.ask(|reply| Input::Steer(steer(reply))).await
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_would_be_lost_is_counted_in_words() {
+        assert_eq!(losses(1, 0), "1 unsettled update");
+        assert_eq!(losses(0, 2), "2 dead letters");
+        assert_eq!(losses(12, 1), "12 unsettled updates and 1 dead letter");
     }
 }

@@ -6,16 +6,22 @@ use std::time::Duration;
 use super::flights::{Flights, Start};
 use super::groups::Groups;
 use super::handle::{Appended, PauseReason};
-use crate::dispatch::{Change, Dispatcher, Ended, GroupStats, Handout, Record};
+use crate::dispatch::{Change, Dispatcher, GroupStats, Handout, Record};
 use crate::journal::{Counts, Usage};
-use crate::model::{Batch, GroupId, GroupRecord, Head, SettledAs, UnixMillis};
+use crate::model::{AttemptOutcome, Batch, GroupId, GroupRecord, Head, SettledAs, UnixMillis};
 use crate::observe::metrics::{BotLabels, EndedLabels, GroupLabels, Metrics, PauseLabels, SettledLabels};
 use crate::observe::spans::Recorder;
 
 const JOURNAL_FULL: &str = "journal_full";
 const DISK_FULL: &str = "disk_full";
-/// All the ways in which a delivery ends without a settlement.
-const ENDED: [Ended; 4] = [Ended::Nacked, Ended::Released, Ended::Expired, Ended::Lost];
+/// All the ways in which a delivery ends without its update being handled.
+const UNHANDLED: [AttemptOutcome; 5] = [
+    AttemptOutcome::Nacked,
+    AttemptOutcome::Released,
+    AttemptOutcome::Expired,
+    AttemptOutcome::Lost,
+    AttemptOutcome::Rejected,
+];
 /// All the ways in which a group is done with an update.
 const SETTLED: [SettledAs; 5] =
     [SettledAs::Acked, SettledAs::Rejected, SettledAs::DeadLettered, SettledAs::Expired, SettledAs::Purged];
@@ -118,20 +124,21 @@ impl Tally {
         }
     }
 
-    /// A delivery that ended without a settlement.
+    /// A delivery that ended without its update being handled.
     fn ended(&self, groups: &Groups, record: &Record) {
-        let Change::Ended { how, state } = &record.change else { return };
+        let Some(how) = record.unhandled().and_then(unhandled_label) else { return };
         let Some(GroupLabels { bot, group }) = self.labels_of(groups, record.group) else { return };
-        let how = ended_label(*how);
-        tracing::debug!(
-            bot = &*bot,
-            group = &*group,
-            sequence = record.sequence.0,
-            attempt = state.attempt,
-            failures = state.failures,
-            how,
-            "a delivery ended without a settlement"
-        );
+        if let Change::Ended { state, .. } = &record.change {
+            tracing::debug!(
+                bot = &*bot,
+                group = &*group,
+                sequence = record.sequence.0,
+                attempt = state.attempt,
+                failures = state.failures,
+                how,
+                "a delivery ended without a settlement"
+            );
+        }
         self.metrics.ended.get_or_create(&EndedLabels { bot, group, how }).inc();
     }
 
@@ -182,7 +189,7 @@ impl Tally {
         self.metrics.deliveries.get_or_create(labels).inc_by(0);
         self.metrics.redeliveries.get_or_create(labels).inc_by(0);
         let GroupLabels { bot, group } = labels;
-        for how in ENDED.map(ended_label) {
+        for how in UNHANDLED.into_iter().filter_map(unhandled_label) {
             let (bot, group) = (Arc::clone(bot), Arc::clone(group));
             self.metrics.ended.get_or_create(&EndedLabels { bot, group, how }).inc_by(0);
         }
@@ -232,7 +239,7 @@ impl Tally {
         self.metrics.deliveries.remove(&labels);
         self.metrics.redeliveries.remove(&labels);
         let GroupLabels { bot, group } = labels;
-        for how in ENDED.map(ended_label) {
+        for how in UNHANDLED.into_iter().filter_map(unhandled_label) {
             self.metrics.ended.remove(&EndedLabels { bot: Arc::clone(&bot), group: Arc::clone(&group), how });
         }
         for outcome in SETTLED.map(settled_label) {
@@ -264,12 +271,15 @@ pub(super) fn settled_label(how: SettledAs) -> &'static str {
     }
 }
 
-pub(super) fn ended_label(how: Ended) -> &'static str {
+/// What the metrics and the traces call a delivery that did not handle its update.
+pub(super) fn unhandled_label(how: AttemptOutcome) -> Option<&'static str> {
     match how {
-        Ended::Nacked => "nacked",
-        Ended::Released => "released",
-        Ended::Expired => "expired",
-        Ended::Lost => "lost",
+        AttemptOutcome::Nacked => Some("nacked"),
+        AttemptOutcome::Released => Some("released"),
+        AttemptOutcome::Expired => Some("expired"),
+        AttemptOutcome::Lost => Some("lost"),
+        AttemptOutcome::Rejected => Some("rejected"),
+        AttemptOutcome::Acked | AttemptOutcome::Revoked => None,
     }
 }
 

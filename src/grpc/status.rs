@@ -278,11 +278,17 @@ impl From<JsonError> for Status {
             JsonError::Closed => {
                 refuse(Code::Unavailable, "GATEWAY_STARTING", &error).retry_after(RETRY_DELAY)
             }
-            JsonError::NoMethod(method) => {
-                refuse(Code::Unimplemented, "NO_METHOD", &error).with("method", method)
-            }
+            JsonError::NoMethod { path, nearest } => refuse(Code::Unimplemented, "NO_METHOD", &error)
+                .with("method", path)
+                .with_some("nearest", nearest.as_ref()),
             JsonError::NoJson => refuse(Code::Unimplemented, "NO_JSON", &error),
-            JsonError::Body { .. } => refuse(Code::InvalidArgument, "INVALID_JSON", &error),
+            JsonError::Body { place, .. } => {
+                let refusal = refuse(Code::InvalidArgument, "INVALID_JSON", &error);
+                match place {
+                    Some(place) => refusal.with("field", &place.field).at_field(place.field.clone()),
+                    None => refusal,
+                }
+            }
             JsonError::TooLong => refuse(Code::ResourceExhausted, "ANSWER_TOO_LONG", &error),
             JsonError::Overdue(_) => refuse(Code::DeadlineExceeded, "CALL_OVERDUE", &error),
             JsonError::Broken(_) => refuse(Code::Internal, "ANSWER_BROKEN", &error),

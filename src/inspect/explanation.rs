@@ -1,9 +1,13 @@
-//! Why an update is not settled, and what to do, in words for someone who is called at night.
+//! Why an update is not settled, or how it was, and what to do, in words for someone who is called at night.
+
+mod settled;
 
 use crate::model::{
     ConsumerState, GroupRecord, GroupView, HeldState, HeldView, Sequence, UnixMillis, UpdateInGroup,
     UpdateStanding,
 };
+
+pub use settled::settled;
 
 /// What an explanation is made of.
 #[derive(Clone, Copy, Debug)]
@@ -102,7 +106,7 @@ impl Question<'_> {
                 "update {sequence} of {key}{failures} and holds {key}; it is tried again at {}.{behind} Fix the \
                  handler, or let it reject the update, which puts it among the dead letters; {}.",
                 self.time(until),
-                gives_up(&self.here.group),
+                gives_up(&self.here.group, held.failures),
             ),
             HeldState::Waiting => format!(
                 "update {sequence} was delivered {} and is to be delivered again (attempt {}{failures}); it holds \
@@ -201,30 +205,43 @@ impl Question<'_> {
         })
     }
 
-    /// The time of day, and the day if it is another one.
     fn time(&self, time: UnixMillis) -> String {
-        let text = |time: UnixMillis| {
-            let seconds = i64::try_from(time.0 / 1_000).unwrap_or(i64::MAX);
-            prost_types::Timestamp { seconds, nanos: 0 }.to_string()
-        };
-        let (text, now) = (text(time), text(self.now));
-        match (text.split_once('T'), now.split_once('T')) {
-            (Some((day, clock)), Some((today, _))) => {
-                let clock = clock.trim_end_matches('Z');
-                if day == today { format!("{clock} UTC") } else { format!("{day} {clock} UTC") }
-            }
-            _ => text,
-        }
+        clock(time, self.now)
     }
 }
 
-fn gives_up(group: &GroupRecord) -> String {
+/// The time of day, and the day if it is another one.
+fn clock(time: UnixMillis, now: UnixMillis) -> String {
+    let text = |time: UnixMillis| {
+        let seconds = i64::try_from(time.0 / 1_000).unwrap_or(i64::MAX);
+        prost_types::Timestamp { seconds, nanos: 0 }.to_string()
+    };
+    let (text, now) = (text(time), text(now));
+    match (text.split_once('T'), now.split_once('T')) {
+        (Some((day, clock)), Some((today, _))) => {
+            let clock = clock.trim_end_matches('Z');
+            if day == today { format!("{clock} UTC") } else { format!("{day} {clock} UTC") }
+        }
+        _ => text,
+    }
+}
+
+/// When the group gives up by itself what has failed so often. Its settings may have changed meanwhile: they hold from
+/// the next failure on.
+fn gives_up(group: &GroupRecord, failures: u32) -> String {
     let settings = &group.settings;
-    format!(
-        "by itself that happens after {} failures over at least {} s",
-        settings.max_failures,
-        settings.min_failure_span_ms / 1_000
-    )
+    let (most, span_s) = (settings.max_failures, settings.min_failure_span_ms / 1_000);
+    match (failures.saturating_add(1) >= most, span_s) {
+        (true, 0) => "its next failure does that by itself".to_owned(),
+        (true, _) => {
+            format!(
+                "its next failure does that by itself, if it comes at least {span_s} s after the first one"
+            )
+        }
+        (false, _) => {
+            format!("by itself that happens after {most} failures over at least {span_s} s")
+        }
+    }
 }
 
 fn times(count: u32) -> String {

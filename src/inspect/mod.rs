@@ -17,7 +17,7 @@ use crate::model::{Event, GroupId, Head, Payload, Quarantined, Sequence, UnixMil
 
 pub use connection::{Configured, Connection, ConnectionMode, Webhook};
 pub use dead_letters::DeadLetterPage;
-pub use explanation::Question;
+pub use explanation::{Question, settled};
 use reader::AnyReader;
 pub use scan::{Direction, UpdatePage, UpdateQuery};
 pub use selection::Selection;

@@ -7,6 +7,10 @@ use crate::update::KindCode;
 
 /// How many shards a group has. Part of the stored format and of the API; never changes.
 pub const SHARDS: u16 = 1024;
+/// The most failures that may make a dead letter: more is a mistake.
+pub const MAX_FAILURES: u32 = 1_000;
+/// The longest time in a group's settings, a year, in milliseconds: more is a mistake.
+pub const MAX_SETTING_MS: u64 = 366 * 24 * 3_600_000;
 
 /// A shard: 0 to 1023. Stable over restarts and releases.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -50,7 +54,7 @@ pub struct GroupName(Box<str>);
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidGroupName {
     /// It is empty.
-    #[error("is empty; name the group that this handler belongs to, for example `orders`")]
+    #[error("is empty; name a group, such as `orders`")]
     Empty,
     /// It is too long.
     #[error("is longer than 63 characters")]
@@ -96,7 +100,7 @@ impl std::fmt::Display for GroupName {
 /// How a group treats its updates. Times are in milliseconds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct GroupSettings {
-    /// Failures that make a dead letter, once they span `min_failure_span_ms`. At least 1.
+    /// Failures that make a dead letter, once they span `min_failure_span_ms`: 1 to [`MAX_FAILURES`].
     pub max_failures: u32,
     /// The time between the first and the last failure below which nothing is dead-lettered: an outage is not poison.
     pub min_failure_span_ms: u64,

@@ -20,7 +20,8 @@ pub use batch::{Batch, DeadLetter, IdRange, Quarantined, SettledAs, StoredDeadLe
 pub use event::{AttemptOutcome, EndedAttempt, Event};
 pub use filter::{Filter, FilterParts, InvalidFilter};
 pub use group::{
-    GroupId, GroupName, GroupRecord, GroupSettings, InvalidGroupName, Ordering, SHARDS, Shard, Start,
+    GroupId, GroupName, GroupRecord, GroupSettings, InvalidGroupName, MAX_FAILURES, MAX_SETTING_MS, Ordering,
+    SHARDS, Shard, Start,
 };
 pub use head::{Head, KeyHash, Label, MAX_LABEL_BYTES, Payload, Sequence};
 pub use settlement::{Outcome, SettledResult, Settlement};

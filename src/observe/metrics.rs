@@ -140,7 +140,7 @@ metrics! {
         "Deliveries after the first of the same update",
         "more than a tenth of the deliveries: handlers fail or are too slow for their leases";
     ended: Family<EndedLabels, Counter> = "attempts_ended", Family::default(),
-        "Deliveries that ended without a settlement",
+        "Deliveries that failed or were given back, the last one of a dead letter included",
         "`how=\"expired\"` rising: handlers die or are too slow; `how=\"nacked\"`: they fail";
     settled: Family<SettledLabels, Counter> = "updates_settled", Family::default(),
         "Updates that a group is done with",

@@ -34,6 +34,13 @@ impl ChatType {
         }
     }
 
+    /// Whether a chat of this type may have this id: that of a private chat is the user's, which is positive, and those of
+    /// all others are negative.
+    #[must_use]
+    pub fn may_have(self, chat_id: i64) -> bool {
+        if self == Self::Private { chat_id > 0 } else { chat_id < 0 }
+    }
+
     /// Its number.
     #[must_use]
     pub fn code(self) -> u8 {

@@ -1,5 +1,7 @@
 //! The kinds of updates, and their numbers in the journal.
 
+use super::ChatType;
+
 /// A kind of update as one byte, for the journal's heads. The numbers are part of the stored format.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct KindCode(pub u8);
@@ -39,6 +41,10 @@ const NAMES: [&str; 28] = [
 impl KindCode {
     /// All kinds that this release does not know, and updates without a payload.
     pub const UNKNOWN: Self = Self(0);
+    /// `channel_post`.
+    pub const CHANNEL_POST: Self = Self(3);
+    /// `edited_channel_post`.
+    pub const EDITED_CHANNEL_POST: Self = Self(4);
     /// `business_connection`.
     pub const BUSINESS_CONNECTION: Self = Self(5);
     /// `inline_query`.
@@ -57,6 +63,8 @@ impl KindCode {
     pub const POLL: Self = Self(18);
     /// `poll_answer`.
     pub const POLL_ANSWER: Self = Self(19);
+    /// `chat_join_request`.
+    pub const CHAT_JOIN_REQUEST: Self = Self(22);
     /// `chat_boost`.
     pub const CHAT_BOOST: Self = Self(23);
     /// `removed_chat_boost`.
@@ -88,6 +96,19 @@ impl KindCode {
                 | Self::PURCHASED_PAID_MEDIA
                 | Self::POLL
         )
+    }
+
+    /// Whether an update of this kind may come from a chat of this type. Only what the Bot API rules out is ruled out:
+    /// posts are a channel's; who answers a poll as a chat is no person, and a private chat is neither boosted nor joined.
+    #[must_use]
+    pub fn may_come_from(self, chat_type: ChatType) -> bool {
+        match self {
+            Self::CHANNEL_POST | Self::EDITED_CHANNEL_POST => chat_type == ChatType::Channel,
+            Self::POLL_ANSWER | Self::CHAT_JOIN_REQUEST | Self::CHAT_BOOST | Self::REMOVED_CHAT_BOOST => {
+                chat_type != ChatType::Private
+            }
+            _ => self.may_have_chat(),
+        }
     }
 
     /// Whether Telegram sends it only if it is asked for by name.
@@ -146,6 +167,8 @@ mod tests {
         assert_eq!(KindCode::from_name("unknown"), None);
         assert_eq!(KindCode(255).name(), "unknown");
         for (kind, number, name) in [
+            (KindCode::CHANNEL_POST, 3, "channel_post"),
+            (KindCode::EDITED_CHANNEL_POST, 4, "edited_channel_post"),
             (KindCode::BUSINESS_CONNECTION, 5, "business_connection"),
             (KindCode::INLINE_QUERY, 12, "inline_query"),
             (KindCode::CHOSEN_INLINE_RESULT, 13, "chosen_inline_result"),
@@ -155,6 +178,7 @@ mod tests {
             (KindCode::PURCHASED_PAID_MEDIA, 17, "purchased_paid_media"),
             (KindCode::POLL, 18, "poll"),
             (KindCode::POLL_ANSWER, 19, "poll_answer"),
+            (KindCode::CHAT_JOIN_REQUEST, 22, "chat_join_request"),
             (KindCode::CHAT_BOOST, 23, "chat_boost"),
             (KindCode::REMOVED_CHAT_BOOST, 24, "removed_chat_boost"),
             (KindCode::CHAT_MEMBER, 21, "chat_member"),

@@ -49,7 +49,8 @@ async fn a_bot_shows_its_connection_and_what_its_journal_holds() {
     assert_eq!((webhook.max_connections, webhook.last_error_message.as_str()), (40, "Connection refused"));
     assert_eq!(bot.allowed_updates, ["message"]);
     let pause = bot.intake_pause.unwrap();
-    assert!(pause.reason.contains("max_bytes") && pause.start_time.unwrap().seconds == 2, "{}", pause.reason);
+    let why = "reached the bot's journal.max_bytes, less the reserve that is kept back for settlements";
+    assert!(pause.reason.contains(why) && pause.start_time.unwrap().seconds == 2, "{}", pause.reason);
     let journal = bot.journal.unwrap();
     assert_eq!((journal.first_sequence, journal.last_sequence, journal.update_count), (0, 0, 0));
     assert_eq!(journal.max_bytes, 64 << 20);

@@ -10,7 +10,7 @@ use switchboard::model::{
 use tonic::Code;
 
 use super::rig::{Rig, view};
-use super::{reason, refused_for};
+use super::{FUTURE, reason, refused_for};
 
 /// A dead letter with twelve failures.
 pub fn letter(settled: SettledAs) -> DeadLetter {
@@ -120,6 +120,10 @@ async fn dead_letters_are_purged_as_selected_and_never_all_by_mistake() {
     assert_eq!(reason(&unknown, Code::NotFound), "GROUP_NOT_FOUND");
     let unnamed = PurgeDeadLettersRequest { group: String::new(), ..purge(all) };
     refused_for("group", rig.client.purge_dead_letters(unnamed).await);
+    let future = Selection { start_time: Some(FUTURE), ..Selection::default() };
+    refused_for("selection.start_time", rig.client.purge_dead_letters(purge(Some(future.clone()))).await);
+    let list = ListDeadLettersRequest { selection: Some(future), ..ListDeadLettersRequest::default() };
+    refused_for("selection.start_time", rig.client.list_dead_letters(list).await);
     let list = ListDeadLettersRequest { group: "nobody".into(), ..ListDeadLettersRequest::default() };
     let unknown = rig.client.list_dead_letters(list).await.unwrap_err();
     assert_eq!(reason(&unknown, Code::NotFound), "GROUP_NOT_FOUND");

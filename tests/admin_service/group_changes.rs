@@ -1,6 +1,6 @@
 //! Making, changing, pausing and deleting groups.
 
-use prost_types::{Duration, FieldMask};
+use prost_types::{Duration, FieldMask, Timestamp};
 use switchboard::grpc::proto::client::create_group_request::Start;
 use switchboard::grpc::proto::client::{
     CreateGroupRequest, DeleteGroupRequest, Filter, Group, GroupSettings, Ordering, PauseGroupRequest,
@@ -10,6 +10,8 @@ use tonic::Code;
 
 use super::rig::{Rig, view};
 use super::{metadata, reason, refused_for, seconds};
+
+const DAY: i64 = 86_400;
 
 fn group(name: &str) -> Group {
     Group { name: name.into(), ..Group::default() }
@@ -30,7 +32,7 @@ fn update(group: Group, paths: &[&str]) -> UpdateGroupRequest {
 
 #[tokio::test]
 async fn a_group_is_made_as_asked_and_by_the_configured_defaults() {
-    let mut rig = Rig::start(vec![view(1, "audit")]).await;
+    let mut rig = Rig::with_updates(vec![view(1, "audit")], 5).await;
     let asked = Group {
         filter: Some(Filter { kinds: vec!["message".into()], ..Filter::default() }),
         fallback: true,
@@ -59,6 +61,7 @@ async fn a_group_is_made_as_asked_and_by_the_configured_defaults() {
     }
     let exists = rig.client.create_group(create(group("audit"))).await.unwrap_err();
     assert_eq!(reason(&exists, Code::AlreadyExists), "GROUP_EXISTS");
+    assert!(exists.message().contains("`switchboard groups update`"), "{exists:?}");
 }
 
 #[tokio::test]
@@ -96,9 +99,16 @@ async fn a_wrong_field_of_a_new_group_is_named() {
         ("group.filter", Group { filter: Some(never), ..group("orders") }),
         ("group.filter.kinds", Group { filter: Some(kinds), ..group("orders") }),
         ("group.settings.max_failures", with(GroupSettings { max_failures: Some(0), ..none() })),
+        ("group.settings.max_failures", with(GroupSettings { max_failures: Some(1_001), ..none() })),
         ("group.settings.min_failure_span", with(GroupSettings { min_failure_span: time(-1, 0), ..none() })),
         ("group.settings.backoff_initial", with(GroupSettings { backoff_initial: time(-1, 0), ..none() })),
         ("group.settings.backoff_max", with(GroupSettings { backoff_max: time(3_600, 1), ..none() })),
+        ("group.settings.backoff_initial", with(GroupSettings { backoff_initial: time(61, 0), ..none() })),
+        ("group.settings.backoff_max", with(GroupSettings { backoff_max: time(0, 1_000_000), ..none() })),
+        (
+            "group.settings.min_failure_span",
+            with(GroupSettings { min_failure_span: time(367 * DAY, 0), ..none() }),
+        ),
         ("group.settings.member_grace", with(GroupSettings { member_grace: time(600, 1), ..none() })),
         ("group.settings.max_lease", with(GroupSettings { max_lease: time(0, 999_999_999), ..none() })),
         ("group.settings.max_lease", with(GroupSettings { max_lease: time(86_400, 1), ..none() })),
@@ -106,7 +116,12 @@ async fn a_wrong_field_of_a_new_group_is_named() {
             "group.settings.max_unsettled_age",
             with(GroupSettings { max_unsettled_age: time(59, 0), ..none() }),
         ),
+        (
+            "group.settings.max_unsettled_age",
+            with(GroupSettings { max_unsettled_age: time(99_999 * DAY, 0), ..none() }),
+        ),
         ("group.settings.max_age", with(GroupSettings { max_age: age("message", 0), ..none() })),
+        ("group.settings.max_age", with(GroupSettings { max_age: age("message", 367 * DAY), ..none() })),
         ("group.settings.max_age", with(GroupSettings { max_age: age("massage", 5), ..none() })),
     ];
     for (field, group) in cases {
@@ -117,11 +132,49 @@ async fn a_wrong_field_of_a_new_group_is_named() {
         ("start_earliest", Start::StartEarliest(false)),
         ("start_latest", Start::StartLatest(false)),
         ("start_sequence", Start::StartSequence(-1)),
+        ("start_sequence", Start::StartSequence(99_999_999)),
+        ("start_time", Start::StartTime(Timestamp { seconds: 4_070_908_800, nanos: 0 })),
     ] {
         let request = CreateGroupRequest { start: Some(start), ..create(group("orders")) };
         refused_for(field, rig.client.create_group(request).await);
     }
     assert_eq!(rig.told(), Vec::<String>::new());
+}
+
+#[tokio::test]
+async fn a_group_begins_after_the_newest_update_at_the_latest() {
+    let mut rig = Rig::with_updates(Vec::new(), 3).await;
+    let at = |start| CreateGroupRequest { start: Some(start), ..create(group("orders")) };
+    rig.client.create_group(at(Start::StartSequence(4))).await.unwrap();
+    let beyond = rig.client.create_group(at(Start::StartSequence(5))).await;
+    let beyond = beyond.unwrap_err();
+    assert!(beyond.message().contains("the newest update has 3: `latest` begins after it"), "{beyond:?}");
+}
+
+#[tokio::test]
+async fn a_first_wait_that_is_longer_than_the_longest_is_refused_where_it_is_asked_for() {
+    let mut orders = view(1, "orders");
+    // As a configuration may have made it.
+    orders.record.settings.backoff_initial_ms = 120_000;
+    let mut rig = Rig::start(vec![orders]).await;
+    let time = |s| Some(Duration { seconds: s, nanos: 0 });
+    let settings = |initial: Option<i64>, most: Option<i64>| {
+        with(GroupSettings {
+            max_failures: Some(3),
+            backoff_initial: initial.and_then(time),
+            backoff_max: most.and_then(time),
+            ..GroupSettings::default()
+        })
+    };
+    let longer = update(settings(Some(90), None), &["settings.backoff_initial"]);
+    refused_for("group.settings.backoff_initial", rig.client.update_group(longer).await);
+    let shorter = update(settings(None, Some(100)), &["settings.backoff_max"]);
+    refused_for("group.settings.backoff_max", rig.client.update_group(shorter).await);
+    let reset = update(settings(None, None), &["settings.backoff_max"]);
+    refused_for("group.settings.backoff_max", rig.client.update_group(reset).await);
+    rig.client.update_group(update(settings(None, None), &["settings.max_failures"])).await.unwrap();
+    let both = update(settings(Some(90), Some(90)), &["settings.backoff_initial", "settings.backoff_max"]);
+    rig.client.update_group(both).await.unwrap();
 }
 
 #[tokio::test]
@@ -168,6 +221,8 @@ async fn what_can_not_be_changed_is_refused() {
     refused_for("group", rig.client.update_group(unmasked(group("orders"))).await);
     let wrong = with(GroupSettings { max_failures: Some(-1), ..GroupSettings::default() });
     refused_for("group.settings.max_failures", rig.client.update_group(update(wrong, &["settings"])).await);
+    let wrong = with(GroupSettings { max_failures: Some(2_000_000_000), ..GroupSettings::default() });
+    refused_for("group.settings.max_failures", rig.client.update_group(update(wrong, &["settings"])).await);
     let unknown = rig.client.update_group(update(group("ordres"), &["filter"])).await.unwrap_err();
     assert_eq!(reason(&unknown, Code::NotFound), "GROUP_NOT_FOUND");
     assert_eq!(rig.told(), Vec::<String>::new());
@@ -198,6 +253,7 @@ async fn a_group_with_something_to_lose_is_deleted_by_force_only() {
     let refused = rig.client.delete_group(delete.clone()).await.unwrap_err();
     assert_eq!(reason(&refused, Code::FailedPrecondition), "GROUP_NOT_EMPTY");
     assert_eq!(metadata(&refused, "unsettled").as_deref(), Some("4"));
+    assert!(refused.message().contains("has 4 unsettled updates and 2 dead letters;"), "{refused:?}");
     delete.force = true;
     assert_eq!(rig.client.delete_group(delete.clone()).await.unwrap().into_inner().unsettled, 4);
     delete.group = "ordres".into();

@@ -18,6 +18,9 @@ mod updates;
 use tonic::{Code, Status};
 use tonic_types::StatusExt;
 
+/// The year 2099.
+const FUTURE: prost_types::Timestamp = prost_types::Timestamp { seconds: 4_070_908_800, nanos: 0 };
+
 /// Asserts what every error must carry, and returns the ErrorInfo's reason.
 fn reason(status: &Status, code: Code) -> String {
     assert_eq!(status.code(), code, "{status:?}");

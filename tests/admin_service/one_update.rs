@@ -54,7 +54,10 @@ async fn an_update_shows_its_json_and_each_delivery_up_to_its_settlement() {
         assert_eq!((stored.sequence, stored.ordering_key.as_str()), (2, "chat:42"));
         assert_eq!(stored.update.unwrap().json, r#"{"text":"number 2"}"#);
         let timeline = only(response);
-        assert_eq!((timeline.state(), timeline.explanation.as_str()), (UpdateState::Acked, ""));
+        assert_eq!(timeline.state(), UpdateState::Acked);
+        let handled =
+            "group orders: update 2 was handled: pod-1 acked it at 1970-01-01 00:00:20 UTC (attempt 2).";
+        assert!(timeline.explanation.starts_with(handled), "{}", timeline.explanation);
         assert_eq!(timeline.settle_time.unwrap().seconds, 20);
         let attempts: Vec<_> = timeline.attempts.iter().map(|row| (row.attempt, row.outcome())).collect();
         assert_eq!(attempts, [(1, AttemptOutcome::Nacked), (2, AttemptOutcome::Acked)]);
@@ -136,6 +139,8 @@ async fn a_trimmed_update_is_found_among_the_dead_letters() {
         let of = |group: &str| response.timelines.iter().find(|timeline| timeline.group == group).unwrap();
         assert_eq!(of("orders").state(), UpdateState::DeadLettered);
         assert_eq!(of("orders").attempts.len(), 12);
+        let words = &of("orders").explanation;
+        assert!(words.contains("failed too often") && words.contains("\"error 12\""), "{words}");
         assert_eq!(of("audit").state(), UpdateState::Settled);
     }
 }

@@ -13,7 +13,7 @@ use tonic::{Code, Status, Streaming};
 
 use super::dead_letters::rig as rig_with_letters;
 use super::rig::{Rig, name, view};
-use super::{reason, refused_for};
+use super::{FUTURE, reason, refused_for};
 
 fn all() -> Option<Selection> {
     Some(Selection { all: true, ..Selection::default() })
@@ -115,6 +115,11 @@ async fn a_wrong_field_is_named() {
     let mut rig = Rig::start(vec![view(1, "orders")]).await;
     refused_for("selection", rig.client.replay_updates(replay(None)).await);
     refused_for("selection", rig.client.replay_updates(replay(Some(Selection::default()))).await);
+    let future = Selection { start_time: Some(FUTURE), ..Selection::default() };
+    refused_for("selection.start_time", rig.client.replay_updates(replay(Some(future))).await);
+    let huge = ReplayUpdatesRequest { max_rate: Some(1e300), ..replay(all()) };
+    let huge = rig.client.replay_updates(huge).await.unwrap_err();
+    assert_eq!(huge.message(), "`max_rate` is 1e300; it must be 0.1 to 100000, or absent");
     for rate in [0.0, 0.09, 100_001.0, f64::NAN, -1.0] {
         let request = ReplayUpdatesRequest { max_rate: Some(rate), ..replay(all()) };
         refused_for("max_rate", rig.client.replay_updates(request).await);

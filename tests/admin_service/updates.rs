@@ -6,8 +6,8 @@ use switchboard::grpc::proto::client::{
 };
 use switchboard::model::{Batch, Quarantined, Sequence, UnixMillis};
 
-use super::refused_for;
 use super::rig::{BEGAN_MS, Rig, stored, update};
+use super::{FUTURE, refused_for};
 
 fn select(selection: Selection) -> ListUpdatesRequest {
     ListUpdatesRequest { selection: Some(selection), ..ListUpdatesRequest::default() }
@@ -129,12 +129,17 @@ async fn a_wrong_selection_is_named() {
         ("selection.sequences", Selection { sequences: vec![-1], ..none() }),
         ("selection.kinds", Selection { kinds: vec!["mesage".into()], ..none() }),
         ("selection.start_time", Selection { start_time: invalid_time, ..none() }),
+        ("selection.start_time", Selection { start_time: Some(FUTURE), ..none() }),
         ("selection.end_time", Selection { start_time: at(5), end_time: at(5), ..none() }),
         ("selection.all", Selection { all: true, chat_id: Some(1), ..none() }),
     ];
     for (field, selection) in cases {
         refused_for(field, rig.client.list_updates(select(selection)).await);
     }
+    // Whoever reads along, oldest first, asks for what is still to come.
+    let later = select(Selection { start_time: Some(FUTURE), ..none() });
+    let later = ListUpdatesRequest { oldest_first: true, ..later };
+    assert_eq!(pages(&mut rig, later).await.concat(), Vec::<i64>::new());
     let view = ListUpdatesRequest { view: 9, ..ListUpdatesRequest::default() };
     refused_for("view", rig.client.list_updates(view).await);
     let size = ListUpdatesRequest { page_size: -1, ..ListUpdatesRequest::default() };

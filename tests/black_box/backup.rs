@@ -4,7 +4,9 @@ use switchboard::grpc::proto::client::admin_service_client::AdminServiceClient;
 use switchboard::grpc::proto::client::{BackupRequest, SettleCode};
 use tokio::process::Command;
 
-use crate::gateway::{Mode, Setup, telegram};
+use crate::console::{cli, done};
+use crate::gateway::{Mode, Setup, own_address, telegram};
+use crate::program::run;
 use crate::steps::{Hands, texts, write};
 
 #[tokio::test]
@@ -55,4 +57,86 @@ async fn p2_p4_a_restored_backup_delivers_what_was_unsettled_and_knows_no_old_to
     assert_eq!(texts(&hands.deliveries(1).await), ["waiting"]);
     drop(hands);
     gateway.stop().await;
+}
+
+#[tokio::test]
+async fn a_backup_is_for_its_owner_only_and_one_that_fails_says_why_and_by_its_exit_code_what_to_do() {
+    let telegram = telegram().await;
+    let data = tempfile::tempdir().unwrap();
+    let setup = Setup::new(data.path(), &telegram, Mode::Polling)
+        .with("SWITCHBOARD_ACCESS_TOKEN", "let_me_very_secret_part");
+    let gateway = setup.start().await;
+    gateway.until(|bot| bot["connected"] == true).await;
+    let path = |name: &str| data.path().join(name).to_str().unwrap().to_owned();
+    let (token, empty, file) = (path("token"), path("empty"), path("x.backup"));
+    std::fs::write(&token, "let_me_very_secret_part").unwrap();
+    std::fs::write(&empty, "\n").unwrap();
+    // What a backup that was broken off has left behind is no trap.
+    std::fs::write(path("x.backup.partial"), "half").unwrap();
+    let address = format!("http://{}", gateway.grpc);
+    let nobody = format!("http://{}", own_address());
+    let ops = format!("http://{}", gateway.ops);
+    let right = ["backup", "--access-token-file", &token, "--address", &address];
+    let done = run(&[&right[..], &[&file]].concat()).await;
+    assert_eq!(done.code, Some(0), "{done:?}");
+    assert_eq!((mode(&file), std::path::Path::new(&path("x.backup.partial")).exists()), (0o600, false));
+    for (args, code, words) in [
+        (vec!["backup", "--address", &nobody, &path("y")], 7, vec!["not reachable", &nobody]),
+        (
+            vec!["backup", "--access-token-file", &token, "--address", &ops, &path("y")],
+            7,
+            vec!["no gRPC listener answers at", &ops, "50051"],
+        ),
+        (vec!["backup", "--address", &address, &path("y")], 8, vec!["--access-token-file"]),
+        (
+            vec!["backup", "--address", &address, "--access-token-file", &empty, &path("y")],
+            2,
+            vec!["empty is empty"],
+        ),
+        ([&right[..], &["--bot", "shop", &path("y")]].concat(), 5, vec!["no bot `shop`", "`default`"]),
+        ([&right[..], &[&file]].concat(), 6, vec!["x.backup exists already", "name another file"]),
+        (
+            [&right[..], &["/proc/nope/x.backup"]].concat(),
+            3,
+            vec!["/proc/nope/x.backup cannot be written", "a directory that exists"],
+        ),
+    ] {
+        let ended = run(&args).await;
+        assert_eq!(ended.code, Some(code), "{args:?}: {ended:?}");
+        for words in words {
+            assert!(ended.err.contains(words) && !ended.err.contains(".partial"), "{args:?}: {ended:?}");
+        }
+    }
+    assert!(!std::path::Path::new(&path("y")).exists());
+    gateway.stop().await;
+
+    let restore = ["restore", &file, "--data-dir", &path("restored")];
+    assert_eq!(run(&restore).await.code, Some(0));
+    assert_eq!(mode(&path("restored/default/data.mdb")), 0o600);
+    let again = run(&restore).await;
+    assert_eq!(again.code, Some(3), "{again:?}");
+    assert!(again.err.contains("stop the gateway") && again.err.contains("mv "), "{again:?}");
+}
+
+#[tokio::test]
+async fn a_backup_of_one_of_several_bots_names_it() {
+    let telegram = telegram().await;
+    let data = tempfile::tempdir().unwrap();
+    let gateway = Setup::new(data.path(), &telegram, Mode::Polling)
+        .with("SWITCHBOARD_BOTS", "sales,support")
+        .with("SWITCHBOARD_BOT_SALES_TOKEN", "43:very_secret_part")
+        .with("SWITCHBOARD_BOT_SUPPORT_TOKEN", "44:very_secret_part")
+        .start()
+        .await;
+    let file = data.path().join("copy").to_str().unwrap().to_owned();
+    let ended = cli(&gateway, &format!("backup {file}")).await;
+    assert_eq!(ended.code, Some(2), "{ended:?}");
+    assert!(ended.err.contains("`sales`, `support`") && ended.err.contains("see --bot"), "{ended:?}");
+    done(&gateway, &format!("backup --bot sales {file}")).await;
+    gateway.stop().await;
+}
+
+fn mode(file: &str) -> u32 {
+    use std::os::unix::fs::PermissionsExt as _;
+    std::fs::metadata(file).unwrap().permissions().mode() & 0o777
 }

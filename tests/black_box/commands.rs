@@ -5,8 +5,9 @@ use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::process::Command;
 
 use crate::gateway::{Mode, Setup, own_address, telegram};
-use crate::program::run;
+use crate::program::{Program, run};
 use crate::steps::{Hands, call, http, write};
+use crate::web::Web;
 use crate::{BOT, PATIENCE};
 
 #[tokio::test]
@@ -36,6 +37,23 @@ async fn tail_gives_up_what_cannot_succeed_and_says_by_its_exit_code_why() {
         let ended = run(&args).await;
         assert_eq!(ended.code, Some(code), "{args:?}: {ended:?}");
         assert!(ended.err.contains(said), "{args:?}: {ended:?}");
+    }
+    gateway.stop().await;
+}
+
+#[tokio::test]
+async fn a_port_of_something_else_is_said_to_have_no_grpc_listener() {
+    let telegram = telegram().await;
+    let data = tempfile::tempdir().unwrap();
+    let gateway = Setup::new(data.path(), &telegram, Mode::Polling).start().await;
+    let web = Web::start(|_| Some((200, ""))).await;
+    for place in [format!("http://{}", gateway.ops), telegram.url(), format!("http://{}", web.address)] {
+        let ended = run(&["groups", "--address", &place]).await;
+        assert_eq!(ended.code, Some(7), "{ended:?}");
+        let words = format!("no gRPC listener answers at {place}");
+        assert!(ended.err.contains(&words) && ended.err.contains("port 50051"), "{ended:?}");
+        let tail = Program::start(&["tail", "--address", &place]);
+        tail.says(&words).await;
     }
     gateway.stop().await;
 }

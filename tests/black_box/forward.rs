@@ -86,7 +86,7 @@ async fn what_is_answered_with_an_error_comes_again_before_the_rest_of_its_chat(
     posted.retain(|text| text != "other");
     assert_eq!(posted, ["first", "first", "second"]);
     let failed = ended.out.lines().find(|line| line.contains("500")).unwrap();
-    assert!(failed.contains("comes again; HTTP 500: boom"), "{ended:?}");
+    assert!(failed.contains("failed; HTTP 500: boom"), "{ended:?}");
     assert!(ended.out.contains("(attempt 2)"), "{ended:?}");
     gateway.stop().await;
 }

@@ -177,6 +177,12 @@ impl Trial {
         for command in [hello, poison, pizza] {
             trial.runs(command).await;
         }
+        // An operator does not look before they have come.
+        until("they have come", async || {
+            let kept = trial.runs("switchboard updates --json").await;
+            (kept.lines().count() == 3).then_some(())
+        })
+        .await;
         trial
     }
 

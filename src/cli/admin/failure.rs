@@ -6,7 +6,7 @@ use tonic::{Code, Status};
 use tonic_types::{ErrorDetails, StatusExt};
 
 use super::json::JsonError;
-use crate::cli::client::{self, ConnectError};
+use crate::cli::client::{self, ConnectError, Fault};
 use crate::cli::exit::Exit;
 use crate::cli::text;
 
@@ -15,8 +15,11 @@ use crate::cli::text;
 pub(in crate::cli) enum Failure {
     #[error(transparent)]
     Connect(#[from] ConnectError),
-    #[error("{}", explain(.0))]
+    #[error("{}", client::describe(.0))]
     Gateway(#[from] Status),
+    /// The connection broke in the middle of an answer.
+    #[error("{}", client::describe(.0))]
+    Lost(Status),
     /// The command line names nothing that can be done.
     #[error("{0}")]
     Usage(String),
@@ -42,13 +45,42 @@ impl Failure {
     pub(in crate::cli) fn exit(&self) -> Exit {
         match self {
             Self::Connect(_) | Self::Usage(_) | Self::NobodyToAsk { .. } => Exit::Config,
-            Self::Gateway(status) if connection_fault(status).is_some() => Exit::Unavailable,
-            Self::Gateway(status) => Exit::answered(status.code()),
+            Self::Gateway(status) | Self::Lost(status) if client::fault(status).is_some() => {
+                Exit::Unavailable
+            }
+            Self::Gateway(status) | Self::Lost(status) => Exit::answered(status.code()),
             Self::NotFound(_) => Exit::NotFound,
             Self::NotConfirmed => Exit::Precondition,
             Self::Interrupted(_) => Exit::Interrupted,
             Self::Print(error) if error.kind() == ErrorKind::BrokenPipe => Exit::Unread,
             Self::Print(_) | Self::Signal(_) | Self::Json(_) => Exit::Failed,
+        }
+    }
+
+    /// What people read, who asked the gateway at this address.
+    pub(in crate::cli) fn words(&self, address: &str) -> String {
+        match self {
+            Self::Gateway(status) => explain(address, status),
+            Self::Lost(status) => match client::fault(status) {
+                Some(Fault::Unreachable(why) | Fault::Broken(why)) => {
+                    format!("the connection to {address} broke off: {why}; the same may work later")
+                }
+                None => explain(address, status),
+            },
+            other => other.to_string(),
+        }
+    }
+
+    /// The same if no update has this sequence: it may be Telegram's id, which is what handlers log.
+    pub(super) fn or_an_update_id(self, number: i64) -> Self {
+        match self {
+            Self::Gateway(status) if reason(&status).as_deref() == Some("UPDATE_NOT_FOUND") => {
+                Self::NotFound(format!(
+                    "{}\n  if {number} is Telegram's update_id: --update-id {number}",
+                    text::printable(status.message())
+                ))
+            }
+            other => other,
         }
     }
 
@@ -58,21 +90,11 @@ impl Failure {
     }
 }
 
-/// What tonic itself found out about the connection, if that is why the call failed: a port that nobody listens on, or
-/// where somebody speaks another protocol.
-fn connection_fault(status: &Status) -> Option<String> {
-    let source = std::error::Error::source(status)?;
-    matches!(status.code(), Code::Unavailable | Code::Unknown | Code::Internal)
-        .then(|| client::deepest(source))
-}
-
 /// The gateway's message, the fields it names by the flags that set them, and what to do.
-fn explain(status: &Status) -> String {
+fn explain(address: &str, status: &Status) -> String {
     let details = status.get_error_details();
-    let mut lines = vec![match (status.code(), connection_fault(status)) {
-        (_, Some(why)) => format!(
-            "the gateway is not reachable: {why}; is `switchboard serve` running there? --address names another place"
-        ),
+    let mut lines = vec![match (status.code(), client::unanswered(address, status)) {
+        (_, Some(why)) => why,
         (Code::Unimplemented, None) => {
             "the gateway does not know this call: it is of another release than this command".to_owned()
         }
@@ -91,7 +113,15 @@ fn explain(status: &Status) -> String {
             "  set SWITCHBOARD_ACCESS_TOKEN, or name the token's file with --access-token-file".to_owned(),
         );
     }
+    if reason(status).as_deref() == Some("GROUP_NOT_EMPTY") {
+        lines.push("  see --force".to_owned());
+    }
     lines.join("\n")
+}
+
+/// The gateway's own name for what is wrong.
+fn reason(status: &Status) -> Option<String> {
+    status.get_error_details().error_info().map(|info| info.reason.clone())
 }
 
 /// What is wrong with which field; nothing that the message says already.
@@ -118,7 +148,8 @@ fn flag(field: &str) -> Option<&'static str> {
     let name = field.rsplit('.').next().unwrap_or(field);
     Some(match name {
         "bot" => "--bot",
-        "start_time" => "--since",
+        "start_time" if field.contains("selection") => "--since",
+        "start_time" | "start_sequence" => "--start",
         "end_time" => "--until",
         "chat_id" => "--chat",
         "user_id" => "--user",
@@ -158,7 +189,7 @@ mod tests {
         let status =
             Status::with_error_details(Code::InvalidArgument, "what is asked makes no sense", details);
         let failure = Failure::from(status);
-        assert_eq!(failure.to_string(), "what is asked makes no sense\n  --until: is before the start");
+        assert_eq!(failure.words("here"), "what is asked makes no sense\n  --until: is before the start");
         assert_eq!(failure.exit(), Exit::Config);
     }
 
@@ -166,10 +197,18 @@ mod tests {
     fn the_nearest_name_is_said_once() {
         let info = HashMap::from([("nearest".to_owned(), "orders".to_owned())]);
         let details = ErrorDetails::with_error_info("GROUP_NOT_FOUND", "switchboard", info);
-        let said =
-            |message: &str| explain(&Status::with_error_details(Code::NotFound, message, details.clone()));
+        let said = |message: &str| {
+            explain("here", &Status::with_error_details(Code::NotFound, message, details.clone()))
+        };
         assert_eq!(said("no group `oders`"), "no group `oders`\n  did you mean `orders`?");
         assert_eq!(said("no group `oders`; there is `orders`"), "no group `oders`; there is `orders`");
+    }
+
+    #[test]
+    fn a_groups_beginning_and_a_selections_have_flags_of_their_own() {
+        assert_eq!(flag("start_time"), Some("--start"));
+        assert_eq!(flag("start_sequence"), Some("--start"));
+        assert_eq!(flag("selection.start_time"), Some("--since"));
     }
 
     #[test]

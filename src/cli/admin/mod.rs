@@ -21,6 +21,7 @@ mod table;
 mod timeline;
 mod times;
 mod updates;
+mod values;
 mod words;
 
 #[cfg(test)]
@@ -120,6 +121,7 @@ pub async fn run(command: AdminCommand) -> ExitCode {
 
 async fn run_on(command: AdminCommand, console: Console) -> Exit {
     let name = command.name();
+    let address = command.target().address().to_owned();
     let mut session = match Session::new(command.target(), console) {
         Ok(session) => session,
         Err(failure) => {
@@ -131,7 +133,7 @@ async fn run_on(command: AdminCommand, console: Console) -> Exit {
         Ok(()) => Exit::Done,
         Err(failure) => {
             if failure.is_worth_a_word() {
-                let words = failure.to_string();
+                let words = failure.words(&address);
                 // Somebody may have given a token in place of a name, which the gateway then repeats.
                 session.console.note(&format!("switchboard {name}: {}", redact::tokens(&words)));
             }

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use prost_types::Timestamp;
 
+use super::failure::Failure;
 use crate::config::units;
 
 /// A moment: absolute, or so long ago.
@@ -36,13 +37,26 @@ impl FromStr for Moment {
     }
 }
 
+/// Nothing was received so early: an operator means another time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("that is before 1970, when there was nothing yet")]
+pub(super) struct Before1970;
+
 impl Moment {
     /// As a time, if it is `now`.
-    pub(super) fn resolve(self, now: Timestamp) -> Timestamp {
-        match self {
+    pub(super) fn resolve(self, now: Timestamp) -> Result<Timestamp, Before1970> {
+        let time = match self {
             Self::At(time) => time,
             Self::Ago(ago) => before(now, ago),
-        }
+        };
+        if time.seconds < 0 { Err(Before1970) } else { Ok(time) }
+    }
+
+    /// The same for a group's beginning, which this flag names.
+    pub(super) fn begin(self, now: Timestamp, flag: &str) -> Result<Timestamp, Failure> {
+        self.resolve(now).map_err(|why| {
+            Failure::Usage(format!("{flag}: {why}; `earliest` begins at the first update that is kept"))
+        })
     }
 }
 
@@ -105,6 +119,7 @@ mod tests {
         let day = Moment::At(Timestamp { seconds: 86_400, nanos: 0 });
         assert_eq!("1970-01-02T00:00:00Z".parse(), Ok(day));
         assert_eq!("1970-01-02".parse(), Ok(day));
+        assert_eq!("1970-01-02T00:00:00".parse(), Ok(day), "without a zone it is UTC");
         for text in
             ["", "-", "ago", "yesterday", "12", "0", "-0", "1.5h", "1w", "--1h", "2026-13-01T00:00:00Z"]
         {
@@ -116,7 +131,10 @@ mod tests {
     fn so_long_ago_counts_from_now() {
         let now = Timestamp { seconds: 100, nanos: 200_000_000 };
         let moment = Moment::Ago(Duration::from_millis(10_300));
-        assert_eq!(moment.resolve(now), Timestamp { seconds: 89, nanos: 900_000_000 });
+        assert_eq!(moment.resolve(now), Ok(Timestamp { seconds: 89, nanos: 900_000_000 }));
+        for early in ["101s", "999999d", "1969-12-31T23:59:59Z"] {
+            assert_eq!(early.parse::<Moment>().unwrap().resolve(now), Err(Before1970), "{early}");
+        }
     }
 
     #[test]

@@ -7,7 +7,7 @@ use super::pages::{self, Limit};
 use super::session::{Session, Target};
 use super::table::Column;
 use super::times::Times;
-use super::words;
+use super::{values, words};
 use crate::grpc::proto::client::{ListOutstandingRequest, OutstandingDelivery};
 
 /// List what is delivered and not settled, by group and position
@@ -18,7 +18,7 @@ pub struct OutstandingArgs {
     group: Option<String>,
 
     /// Of this ordering key only, such as chat:42
-    #[arg(long, value_name = "KEY")]
+    #[arg(long, value_name = "KEY", value_parser = values::word)]
     key: Option<String>,
 
     #[command(flatten)]

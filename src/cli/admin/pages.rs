@@ -10,7 +10,8 @@ use super::session::Session;
 #[derive(Args, Clone, Copy, Debug)]
 pub struct Limit {
     /// Show at most so many
-    #[arg(long, value_name = "N", default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..))]
+    #[arg(long, value_name = "N", default_value_t = 50, allow_negative_numbers = true,
+        value_parser = clap::value_parser!(u32).range(1..))]
     pub(super) limit: u32,
 }
 
@@ -18,10 +19,22 @@ pub struct Limit {
 #[derive(Debug)]
 pub(super) struct Listed<T> {
     pub(super) items: Vec<T>,
-    pub(super) more: bool,
+    pub(super) rest: Rest,
 }
 
-/// Asks for page after page until there is enough or no more. A page may be empty with more to come.
+/// What a list has beyond its limit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Rest {
+    /// Nothing.
+    None,
+    /// One more at least.
+    Some,
+    /// To find out, more would have to be looked through.
+    Unknown,
+}
+
+/// Asks for page after page until there is enough or no more, at first for one more than enough: that tells whether it is
+/// all. A page may be empty with more to come.
 pub(super) async fn collect<T>(
     limit: Limit,
     mut page: impl AsyncFnMut(i32, String) -> Result<(Vec<T>, String), Status>,
@@ -29,29 +42,35 @@ pub(super) async fn collect<T>(
     let limit = usize::try_from(limit.limit).unwrap_or(usize::MAX);
     let (mut items, mut token) = (Vec::new(), String::new());
     loop {
-        let size = (limit - items.len()).clamp(1, MAX_PAGE);
+        let size = (limit.saturating_add(1) - items.len()).clamp(1, MAX_PAGE);
         // Never more than MAX_PAGE.
         let (more, next) = page(i32::try_from(size).unwrap_or(i32::MAX), token).await?;
         items.extend(more);
-        if items.len() > limit || (items.len() == limit && !next.is_empty()) {
-            items.truncate(limit);
-            return Ok(Listed { items, more: true });
-        }
-        if next.is_empty() {
-            return Ok(Listed { items, more: false });
-        }
-        token = next;
+        let rest = match (items.len() > limit, next.is_empty()) {
+            (true, _) => Rest::Some,
+            (false, true) => Rest::None,
+            (false, false) if items.len() == limit => Rest::Unknown,
+            (false, false) => {
+                token = next;
+                continue;
+            }
+        };
+        items.truncate(limit);
+        return Ok(Listed { items, rest });
     }
 }
 
 impl Session {
     /// Says that there is nothing, or, to scripts, too, that there is more.
     pub(super) fn remark_on<T>(&mut self, listed: &Listed<T>, what: &str) {
-        if listed.items.is_empty() {
-            self.remark(&format!("No {what}."));
-        } else if listed.more {
-            self.console
-                .note(&format!("There are more {what}; --limit {} shows more.", listed.items.len() * 10));
+        let larger = listed.items.len() * 10;
+        match listed.rest {
+            Rest::None if listed.items.is_empty() => self.remark(&format!("No {what}.")),
+            Rest::None => {}
+            Rest::Some => self.console.note(&format!("There are more {what}; --limit {larger} shows more.")),
+            Rest::Unknown => {
+                self.console.note(&format!("There may be more {what}; --limit {larger} would show them."));
+            }
         }
     }
 }
@@ -64,7 +83,7 @@ mod tests {
     use super::*;
 
     /// Numbers from 0 to 9, with an empty page after the first one.
-    async fn ten(limit: u32) -> (Vec<i32>, bool, Vec<i32>) {
+    async fn ten(limit: u32) -> (Vec<i32>, Rest, Vec<i32>) {
         let mut sizes = Vec::new();
         let listed = collect(Limit { limit }, async |size, token: String| {
             sizes.push(size);
@@ -84,14 +103,15 @@ mod tests {
             Ok(((from..to).collect(), next))
         });
         let listed = listed.await.unwrap();
-        (listed.items, listed.more, sizes)
+        (listed.items, listed.rest, sizes)
     }
 
     #[tokio::test]
     async fn pages_are_put_together_up_to_the_limit() {
-        assert_eq!(ten(100).await, ((0..10).collect(), false, vec![100, 96, 96, 92]));
-        assert_eq!(ten(10).await, ((0..10).collect(), false, vec![10, 6, 6, 2]));
-        assert_eq!(ten(6).await, ((0..6).collect(), true, vec![6, 2, 2]));
-        assert_eq!(ten(4).await, ((0..4).collect(), true, vec![4]));
+        assert_eq!(ten(100).await, ((0..10).collect(), Rest::None, vec![101, 97, 97, 93]));
+        assert_eq!(ten(10).await, ((0..10).collect(), Rest::None, vec![11, 7, 7, 3]));
+        assert_eq!(ten(6).await, ((0..6).collect(), Rest::Some, vec![7, 3, 3]));
+        assert_eq!(ten(2).await, ((0..2).collect(), Rest::Some, vec![3]));
+        assert_eq!(ten(4).await, ((0..4).collect(), Rest::Unknown, vec![5]));
     }
 }

@@ -39,7 +39,7 @@ pub(super) struct What {
     which: ChangeArgs,
 
     /// At most so many: 50/s, 30/m
-    #[arg(long, value_name = "RATE")]
+    #[arg(long, value_name = "RATE", allow_hyphen_values = true)]
     rate: Option<Rate>,
 
     /// Only count them
@@ -58,7 +58,23 @@ impl ReplayArgs {
             dry_run: what.dry_run,
         };
         let steps = session.client.replay_updates(request).await?.into_inner();
-        what.follow(session, "update", steps, signals::stop_requested()).await
+        what.follow(session, Source::Updates, steps, signals::stop_requested()).await
+    }
+}
+
+/// What is replayed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Source {
+    Updates,
+    DeadLetters,
+}
+
+impl Source {
+    fn one(self) -> &'static str {
+        match self {
+            Self::Updates => "update",
+            Self::DeadLetters => "dead letter",
+        }
     }
 }
 
@@ -72,7 +88,7 @@ pub(super) async fn dead_letters(what: &What, session: &mut Session) -> Result<(
         dry_run: what.dry_run,
     };
     let steps = session.client.replay_dead_letters(request).await?.into_inner();
-    what.follow(session, "dead letter", steps, signals::stop_requested()).await
+    what.follow(session, Source::DeadLetters, steps, signals::stop_requested()).await
 }
 
 /// How far a replay is.
@@ -106,10 +122,11 @@ impl What {
     pub(super) async fn follow<P: Progress>(
         &self,
         session: &mut Session,
-        one: &'static str,
+        source: Source,
         steps: impl Stream<Item = Result<P, Status>>,
         stop: impl Future<Output = std::io::Result<()>>,
     ) -> Result<(), Failure> {
+        let one = source.one();
         let bar = if self.dry_run { None } else { Some(progress_bar("replaying")) };
         let mut reached = P::default();
         let mut steps = std::pin::pin!(steps);
@@ -128,7 +145,7 @@ impl What {
                     if reached.replayed() > 0 {
                         session.console.note(&self.so_far(&reached, one));
                     }
-                    break Err(status.into());
+                    break Err(Failure::Lost(status));
                 }
                 None => break Ok(()),
             }
@@ -141,12 +158,27 @@ impl What {
             bar.finish_and_clear();
         }
         ended?;
+        if reached.total() == 0
+            && let Some(failure) = self.which.not_found(session, &self.lacks(source))
+        {
+            // Scripts that read JSON get their answer all the same.
+            session.show(&reached, |_| Vec::new())?;
+            return Err(failure);
+        }
         session.show(&reached, |_| vec![self.result(&reached, one)])?;
         if !self.dry_run && reached.replayed() > 0 {
             let show = session.command(&format!("groups show {}", self.group));
             session.remark(&format!("They are handed over, not yet settled; how they fare shows: {show}"));
         }
         Ok(())
+    }
+
+    /// What an update is not that could be replayed.
+    fn lacks(&self, source: Source) -> String {
+        match source {
+            Source::Updates => format!("not kept, or group {} is not done with it yet", self.group),
+            Source::DeadLetters => format!("no dead letter of group {}", self.group),
+        }
     }
 
     /// As far as is known: a few more can have gone before the gateway learned of the end.
@@ -197,7 +229,7 @@ mod tests {
             step
         });
         let stopped = async { receive.await.map_err(std::io::Error::other) };
-        let ended = args.what.follow(&mut session, "update", steps, stopped).await.unwrap_err();
+        let ended = args.what.follow(&mut session, Source::Updates, steps, stopped).await.unwrap_err();
         assert_eq!(ended.exit(), Exit::Interrupted);
         assert_eq!(ended.to_string(), "stopped: at least 5 of 9 updates replayed to group orders");
     }

@@ -16,7 +16,8 @@ pub struct SeekArgs {
     #[arg(value_name = "GROUP")]
     group: String,
 
-    /// Where to: earliest, latest, a sequence, a time like 2026-05-01T12:00:00Z, or so long ago like -1h
+    /// Where to: earliest, latest, a sequence, a time like 2026-05-01T12:00:00Z (without a zone UTC), or so long ago like
+    /// -1h or 1h
     #[arg(long, value_name = "POSITION", allow_hyphen_values = true)]
     to: Position,
 
@@ -38,7 +39,7 @@ impl SeekArgs {
             Position::Earliest => To::Earliest(true),
             Position::Latest => To::Latest(true),
             Position::Sequence(sequence) => To::Sequence(sequence),
-            Position::Time(moment) => To::Time(moment.resolve(session.now())),
+            Position::Time(moment) => To::Time(moment.begin(session.now(), "--to")?),
         };
         let request = SeekGroupRequest {
             bot: session.bot.clone(),

@@ -5,6 +5,8 @@ use prost_types::Timestamp;
 
 use super::failure::Failure;
 use super::moment::Moment;
+use super::session::Session;
+use super::values;
 use crate::grpc::proto::client::Selection;
 
 /// Those that match all flags; of a flag's values one.
@@ -12,11 +14,12 @@ use crate::grpc::proto::client::Selection;
 #[command(next_help_heading = "Which")]
 pub struct SelectionArgs {
     /// By sequence, several with commas
-    #[arg(long = "sequence", value_name = "N", value_delimiter = ',')]
+    #[arg(long = "sequence", value_name = "N", value_delimiter = ',', allow_hyphen_values = true,
+        value_parser = values::sequence)]
     sequences: Vec<i64>,
 
     /// By Telegram's id
-    #[arg(long, value_name = "ID", allow_negative_numbers = true)]
+    #[arg(long, value_name = "ID", allow_negative_numbers = true, value_parser = values::update_id)]
     update_id: Option<i64>,
 
     /// By chat
@@ -28,14 +31,14 @@ pub struct SelectionArgs {
     user: Option<i64>,
 
     /// By ordering key, as tables show it, such as chat:42
-    #[arg(long, value_name = "KEY")]
+    #[arg(long, value_name = "KEY", value_parser = values::word)]
     key: Option<String>,
 
     /// By kind, such as message, several with commas
-    #[arg(long = "kind", value_name = "KIND", value_delimiter = ',')]
+    #[arg(long = "kind", value_name = "KIND", value_delimiter = ',', value_parser = values::word)]
     kinds: Vec<String>,
 
-    /// Received since then: 2026-05-01T12:00:00Z, or how long ago like 1h
+    /// Received since then: 2026-05-01T12:00:00Z (without a zone UTC), or how long ago like 1h
     #[arg(long, value_name = "TIME", allow_hyphen_values = true)]
     since: Option<Moment>,
 
@@ -46,18 +49,23 @@ pub struct SelectionArgs {
 
 impl SelectionArgs {
     /// For a list: without a flag, everything.
-    pub(super) fn selection(&self, now: Timestamp) -> Selection {
-        Selection {
+    pub(super) fn selection(&self, now: Timestamp) -> Result<Selection, Failure> {
+        let time = |moment: Option<Moment>, flag| match moment.map(|moment| moment.resolve(now)) {
+            None => Ok(None),
+            Some(Ok(time)) => Ok(Some(time)),
+            Some(Err(why)) => Err(Failure::Usage(format!("{flag}: {why}; leave it out for everything"))),
+        };
+        Ok(Selection {
             sequences: self.sequences.clone(),
             update_id: self.update_id,
             chat_id: self.chat,
             user_id: self.user,
             ordering_key: self.key.clone().unwrap_or_default(),
             kinds: self.kinds.clone(),
-            start_time: self.since.map(|moment| moment.resolve(now)),
-            end_time: self.until.map(|moment| moment.resolve(now)),
+            start_time: time(self.since, "--since")?,
+            end_time: time(self.until, "--until")?,
             all: false,
-        }
+        })
     }
 
     /// Of one update.
@@ -78,8 +86,24 @@ pub struct ChangeArgs {
 }
 
 impl ChangeArgs {
+    /// Why nothing was found, if sequences are named: which, and where to look. `lacks` says what each of them is not.
+    pub(super) fn not_found(&self, session: &Session, lacks: &str) -> Option<Failure> {
+        let sequences = &self.which.sequences;
+        let first = sequences.first()?;
+        let shown: Vec<String> = sequences.iter().take(NAMED).map(ToString::to_string).collect();
+        let timeline = session.command(&format!("timeline {first}"));
+        Some(Failure::NotFound(match sequences.len() {
+            1 => format!("sequence {first} is {lacks}; what became of it says: {timeline}"),
+            _ => format!(
+                "each of the sequences {}{} is {lacks}; what became of one says: {timeline}",
+                shown.join(", "),
+                if sequences.len() > NAMED { ", …" } else { "" }
+            ),
+        }))
+    }
+
     pub(super) fn selection(&self, now: Timestamp) -> Result<Selection, Failure> {
-        let selection = self.which.selection(now);
+        let selection = self.which.selection(now)?;
         match (selection == Selection::default(), self.all) {
             (true, false) => Err(Failure::Usage(
                 "say which ones: --sequence, --chat, --kind, --since, … or --all".to_owned(),
@@ -91,6 +115,9 @@ impl ChangeArgs {
         }
     }
 }
+
+/// Enough to know which ones were meant.
+const NAMED: usize = 5;
 
 #[cfg(test)]
 mod tests {
@@ -127,6 +154,12 @@ mod tests {
                 ..Selection::default()
             }
         );
+    }
+
+    #[test]
+    fn a_time_before_there_was_anything_is_refused() {
+        let refused = selection(&["--since", "99999d"]).unwrap_err().to_string();
+        assert!(refused.starts_with("--since: ") && refused.contains("before 1970"), "{refused}");
     }
 
     #[test]

@@ -31,6 +31,13 @@ pub struct Target {
     times: TimeStyle,
 }
 
+impl Target {
+    /// Where the gateway is.
+    pub(super) fn address(&self) -> &str {
+        &self.connect.address
+    }
+}
+
 /// What a command works with.
 pub(super) struct Session {
     pub(super) client: AdminClient,

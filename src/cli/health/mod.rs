@@ -107,6 +107,13 @@ impl From<Status> for HealthError {
 }
 
 impl HealthError {
+    fn words(&self, address: &str) -> String {
+        match self {
+            Self::Gateway(failure) => failure.words(address),
+            error => error.to_string(),
+        }
+    }
+
     fn exit(&self) -> Exit {
         match self {
             Self::Connect(_) => Exit::Config,
@@ -132,7 +139,7 @@ pub async fn run(args: HealthArgs) -> ExitCode {
         Err(error) => {
             let exit = error.exit();
             if exit != Exit::Unread {
-                complain("health", &error);
+                complain("health", &error.words(&args.connect.address));
             }
             exit
         }

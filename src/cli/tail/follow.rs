@@ -7,7 +7,7 @@ use tonic::{Code, Status, Streaming};
 use super::TailError;
 use super::forward::Forward;
 use super::print::Printer;
-use crate::cli::client::{self, Backoff, Client};
+use crate::cli::client::{self, Backoff, Client, Fault};
 use crate::cli::note;
 use crate::cli::signals::Stops;
 use crate::grpc::proto::client::subscribe_response::Event;
@@ -119,18 +119,24 @@ impl Tail {
                 subscribed = self.client.subscribe(self.request.clone()) => subscribed,
                 _ = stops.next() => return Ok(None),
             };
-            let lost = match subscribed {
+            let (lost, why) = match subscribed {
                 Ok(stream) => match self.stream(stream.into_inner(), &mut backoff, stops).await? {
                     Ended::Done(stream) => return Ok(Some(stream)),
-                    Ended::Lost(status) => status,
+                    Ended::Lost(status) => {
+                        let why = format!("{}: {}", self.address, client::describe(&status));
+                        (status, why)
+                    }
                 },
-                Err(status) => status,
+                Err(status) => {
+                    let why = self.unopened(&status);
+                    (status, why)
+                }
             };
             if !client::is_transient(&lost) {
                 return Err(TailError::Refused(lost));
             }
             let wait = backoff.after_failure();
-            note(&format!("{}: {}; trying again in {wait:?}", self.address, client::describe(&lost)));
+            note(&format!("{why}; trying again in {wait:?}"));
             let again = tokio::time::sleep(wait);
             tokio::pin!(again);
             loop {
@@ -142,6 +148,16 @@ impl Tail {
             }
         }
         Ok(None)
+    }
+
+    /// Why no stream was opened.
+    fn unopened(&self, status: &Status) -> String {
+        match client::fault(status) {
+            Some(Fault::Broken(_)) => client::unanswered(&self.address, status),
+            // A gateway that is started anew is waited for.
+            Some(Fault::Unreachable(_)) | None => None,
+        }
+        .unwrap_or_else(|| format!("{}: {}", self.address, client::describe(status)))
     }
 
     async fn stream(

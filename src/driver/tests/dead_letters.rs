@@ -4,7 +4,7 @@ use super::bench::{Bench, deliveries};
 use super::rig::group;
 use crate::driver::{GroupChange, Settings, Steer};
 use crate::journal::JournalReader;
-use crate::model::{Sequence, SettledResult, Settlement};
+use crate::model::{GroupSettings, Outcome, Sequence, SettledResult, Settlement};
 
 #[test]
 fn p2_a_dead_letter_that_the_commit_of_the_sweep_renews_stays() {
@@ -41,4 +41,32 @@ fn p2_a_dead_letter_that_waits_for_the_commit_of_a_seek_is_kept() {
     bench.change("a", GroupChange::Seek(Sequence(2))).unwrap();
     assert_eq!(rejected.try_recv().unwrap().unwrap(), [SettledResult::Applied { deadline: None }]);
     assert_eq!(bench.view("a").dead_letters, 1);
+}
+
+#[test]
+fn the_failure_that_makes_a_dead_letter_is_counted_like_every_other() {
+    let group = GroupSettings { max_failures: 1, min_failure_span_ms: 0, ..GroupSettings::default() };
+    let mut bench = Bench::new(Settings { group, ..Settings::default() });
+    let mut stream = bench.subscribed("a");
+    bench.append(&[(1, "chat:1"), (2, "chat:2"), (3, "chat:3")]);
+    bench.pass(5_000);
+    let out = deliveries(&mut stream);
+    let settlements = [
+        Settlement::Nack { outcome: Outcome::Failed, delay_ms: None, reason: "no stock".into() },
+        Settlement::Reject { reason: "no such order".into() },
+        Settlement::Ack,
+    ];
+    for (delivery, settlement) in out.iter().zip(settlements) {
+        bench.settle("a", &[delivery.token], settlement);
+    }
+    bench.settle_down();
+    bench.pass(1_000);
+    let view = bench.view("a");
+    assert_eq!((view.dead_letters, view.rates.settled, view.rates.failures), (2, 3.0, 2.0));
+    let text = bench.metrics.encode().unwrap();
+    let ended = |how: &str| {
+        let series = format!("switchboard_attempts_ended_total{{bot=\"bot\",group=\"a\",how=\"{how}\"}} ");
+        text.lines().find_map(|line| line.strip_prefix(&series)?.parse::<u64>().ok())
+    };
+    assert_eq!([ended("nacked"), ended("rejected"), ended("expired")], [Some(1), Some(1), None], "{text}");
 }

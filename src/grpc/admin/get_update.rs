@@ -14,7 +14,7 @@ use crate::grpc::fields::invalid;
 use crate::grpc::messages::{saturating_i32, saturating_i64, timestamp};
 use crate::grpc::proto::server as pb;
 use crate::inspect::{
-    Attempt, InspectError, Inspector, Question, Selection, Timeline, UpdateState, timeline,
+    Attempt, InspectError, Inspector, Question, Selection, Timeline, UpdateState, settled, timeline,
 };
 use crate::model::{
     AttemptOutcome, DeadLetter, Event, GroupId, GroupView, Head, Ordering, Payload, Sequence, SettledAs,
@@ -137,7 +137,7 @@ async fn timelines(bot: &Bot, groups: &[GroupView], found: &Found) -> Result<Vec
         let key = key(here.group.ordering, Some(&found.payload));
         let timeline = timeline(here, &events, found.letters.get(&id));
         let explanation = match timeline.state {
-            UpdateState::Settled(_) => String::new(),
+            UpdateState::Settled(how) => settled(found.head.sequence, &timeline, how, now()),
             _ => {
                 let holder = timeline.blocked_by.and_then(|sequence| holders.get(&(id, sequence)));
                 let sequence = found.head.sequence;

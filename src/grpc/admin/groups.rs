@@ -3,9 +3,10 @@
 use prost_types::FieldMask;
 use tonic::Status;
 
+use super::bounds;
 use super::group_message::{self, one, whole};
 use super::paging::{Page, Pager, Position};
-use super::refused::{self, refused};
+use super::refused::{self, look, refused};
 use super::treatment::{self, Treatment};
 use crate::driver::{GroupChange, NewGroup};
 use crate::grpc::bots::{Bot, Bots};
@@ -61,6 +62,7 @@ pub(super) async fn create(
     for field in treatment::FIELDS {
         treatment.take(field, &group.settings.clone().unwrap_or_default(), default)?;
     }
+    treatment.check_backoff(|field| present(&group).contains(&field))?;
     let group = NewGroup {
         name: name(&group)?,
         filter: filter(&group)?,
@@ -68,7 +70,7 @@ pub(super) async fn create(
         ordering: ordering(group.ordering)?,
         settings: Some(treatment.settings),
         max_ages: treatment.max_ages,
-        start: start(request.start)?,
+        start: start(bot, request.start).await?,
     };
     let made = refused::create(bot, group).await?;
     Ok(pb::CreateGroupResponse { group: Some(one(bot, &made).await?) })
@@ -165,15 +167,24 @@ fn ordering(ordering: i32) -> Result<Ordering, InvalidField> {
     }
 }
 
-fn start(start: Option<pb::create_group_request::Start>) -> Result<Start, InvalidField> {
+/// Where a group begins. A handler's own clock may be ahead, and Subscribe takes what it says; an operator made a mistake.
+async fn start(bot: &Bot, start: Option<pb::create_group_request::Start>) -> Result<Start, Status> {
     use pb::create_group_request::Start as Asked;
     use pb::subscribe_request::Start as Same;
-    fields::start(start.map(|start| match start {
+    if let Some(Asked::StartTime(time)) = &start {
+        bounds::begun("start_time", *time)?;
+    }
+    let start = fields::start(start.map(|start| match start {
         Asked::StartEarliest(set) => Same::StartEarliest(set),
         Asked::StartLatest(set) => Same::StartLatest(set),
         Asked::StartSequence(sequence) => Same::StartSequence(sequence),
         Asked::StartTime(time) => Same::StartTime(time),
-    }))
+    }))?;
+    if let Start::Sequence(sequence) = start {
+        let newest = look(bot, |inspector| Ok(inspector.holdings()?.newest)).await?;
+        bounds::reached("start_sequence", sequence, newest)?;
+    }
+    Ok(start)
 }
 
 /// The fields that a mask names: `filter`, and settings by their own names.
@@ -235,5 +246,6 @@ fn changed(
     for field in changes {
         treatment.take(field, &settings, default)?;
     }
+    treatment.check_backoff(|field| fields.contains(&field))?;
     Ok(Some(treatment))
 }

@@ -2,6 +2,7 @@
 
 mod backup;
 mod bots;
+mod bounds;
 mod clock;
 mod dead_letters;
 mod get_update;

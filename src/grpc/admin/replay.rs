@@ -117,7 +117,7 @@ async fn begin<T: From<Progress> + Send + 'static>(
 fn rate(max_rate: Option<f64>) -> Result<Option<f64>, InvalidField> {
     match max_rate {
         Some(rate) if !(MIN_RATE..=MAX_RATE).contains(&rate) => {
-            Err(invalid("max_rate", format!("is {rate}; it must be 0.1 to 100000, or absent")))
+            Err(invalid("max_rate", format!("is {rate:?}; it must be 0.1 to 100000, or absent")))
         }
         rate => Ok(rate),
     }

@@ -2,7 +2,7 @@
 
 use tonic::Status;
 
-use super::clock::now;
+use super::bounds;
 use super::group_message::one;
 use super::groups::change;
 use super::refused::{self, look};
@@ -10,8 +10,8 @@ use super::selections::sequence;
 use super::standings;
 use crate::driver::GroupChange;
 use crate::grpc::bots::{Bot, Bots};
-use crate::grpc::fields::{self, invalid, unix_ms};
-use crate::grpc::messages::{saturating_i64, timestamp};
+use crate::grpc::fields::{self, invalid};
+use crate::grpc::messages::saturating_i64;
 use crate::grpc::proto::server as pb;
 use crate::model::{GroupRecord, GroupView, Head, Sequence, UnixMillis};
 
@@ -59,22 +59,9 @@ async fn target(bot: &Bot, target: Option<&pb::seek_group_request::Target>) -> R
         Some(Target::Earliest(true)) => (Sequence(0), UnixMillis(0)),
         Some(Target::Latest(true)) => return Ok(newest.next()),
         Some(Target::Sequence(number)) => {
-            let from = sequence("sequence", *number)?;
-            if from > newest.next() {
-                let problem = format!("is {number}; the newest update has {}", newest.0);
-                return Err(invalid("sequence", problem).into());
-            }
-            (from, UnixMillis(0))
+            (bounds::reached("sequence", sequence("sequence", *number)?, newest)?, UnixMillis(0))
         }
-        Some(Target::Time(time)) => {
-            let time = unix_ms("time", *time)?;
-            let now = now();
-            if time > now {
-                let problem = format!("is in the future; it is {} now", timestamp(now));
-                return Err(invalid("time", problem).into());
-            }
-            (Sequence(0), time)
-        }
+        Some(Target::Time(time)) => (Sequence(0), bounds::begun("time", *time)?),
     };
     look(bot, move |inspector| inspector.position_from(from, time)).await
 }

@@ -1,5 +1,6 @@
 //! Selections, between the API and the model.
 
+use super::bounds;
 use crate::grpc::fields::{InvalidField, invalid, unix_ms};
 use crate::grpc::filters;
 use crate::grpc::proto::server as pb;
@@ -11,6 +12,12 @@ const MAX_SEQUENCES: usize = 10_000;
 
 /// The selection of a list: without one, everything.
 pub(super) fn any(selection: Option<&pb::Selection>) -> Result<Selection, InvalidField> {
+    selection.map(check_start).transpose()?;
+    any_later(selection)
+}
+
+/// The same of a list that may be asked again and again, for what is still to come.
+pub(super) fn any_later(selection: Option<&pb::Selection>) -> Result<Selection, InvalidField> {
     selection.map_or_else(|| Ok(Selection::default()), parse)
 }
 
@@ -18,8 +25,13 @@ pub(super) fn any(selection: Option<&pb::Selection>) -> Result<Selection, Invali
 pub(super) fn required(selection: Option<&pb::Selection>) -> Result<Selection, InvalidField> {
     let empty = || invalid("selection", "is empty; say which, or set `all`");
     let selection = selection.ok_or_else(empty)?;
+    check_start(selection)?;
     let parsed = parse(selection)?;
     if parsed == Selection::default() && !selection.all { Err(empty()) } else { Ok(parsed) }
+}
+
+fn check_start(selection: &pb::Selection) -> Result<(), InvalidField> {
+    selection.start_time.map_or(Ok(()), |time| bounds::since("selection.start_time", time).map(|_| ()))
 }
 
 fn parse(selection: &pb::Selection) -> Result<Selection, InvalidField> {

@@ -8,7 +8,7 @@ use crate::grpc::fields::{InvalidField, duration_within, invalid};
 use crate::grpc::filters;
 use crate::grpc::messages::{duration, saturating_i32};
 use crate::grpc::proto::server as pb;
-use crate::model::{GroupRecord, GroupSettings};
+use crate::model::{GroupRecord, GroupSettings, MAX_FAILURES, MAX_SETTING_MS};
 use crate::update::KindCode;
 
 /// The fields of a GroupSettings.
@@ -26,8 +26,6 @@ pub(super) const FIELDS: [&str; 8] = [
 const SECOND_MS: u64 = 1_000;
 const MINUTE_MS: u64 = 60 * SECOND_MS;
 const HOUR_MS: u64 = 60 * MINUTE_MS;
-/// The longest google.protobuf.Duration: 10,000 years.
-const LONGEST_MS: u64 = 315_576_000_000 * SECOND_MS;
 
 /// All of a group's settings.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -66,14 +64,16 @@ impl Treatment {
                     None => default.max_failures,
                     Some(count) => u32::try_from(count)
                         .ok()
-                        .filter(|count| *count >= 1)
-                        .ok_or_else(|| invalid(path(), format!("is {count}; it must be at least 1")))?,
+                        .filter(|count| (1..=MAX_FAILURES).contains(count))
+                        .ok_or_else(|| {
+                            invalid(path(), format!("is {count}; it must be 1 to {MAX_FAILURES}"))
+                        })?,
                 };
             }
             "min_failure_span" => {
-                let range = (0, LONGEST_MS);
+                let (range, right) = ((0, MAX_SETTING_MS), "must be 0 s to 366 days");
                 settings.min_failure_span_ms =
-                    time(&from.min_failure_span, default.min_failure_span_ms, range, "must be 0 s or more")?;
+                    time(&from.min_failure_span, default.min_failure_span_ms, range, right)?;
             }
             "backoff_initial" => {
                 let range = (0, HOUR_MS);
@@ -96,17 +96,33 @@ impl Treatment {
                     time(&from.max_lease, default.max_lease_ms, range, "must be 1 s to 24 h")?;
             }
             "max_unsettled_age" => {
-                let range = (MINUTE_MS, LONGEST_MS);
-                settings.max_unsettled_age_ms = time(
-                    &from.max_unsettled_age,
-                    default.max_unsettled_age_ms,
-                    range,
-                    "must be at least 1 min",
-                )?;
+                let (range, right) = ((MINUTE_MS, MAX_SETTING_MS), "must be 1 min to 366 days");
+                settings.max_unsettled_age_ms =
+                    time(&from.max_unsettled_age, default.max_unsettled_age_ms, range, right)?;
             }
             _ => self.max_ages = max_ages(&path(), &from.max_age)?,
         }
         Ok(())
+    }
+}
+
+impl Treatment {
+    /// Refuses a first wait that is longer than the longest, if it is the request that makes it so: `asks` says of which
+    /// fields it speaks.
+    pub(super) fn check_backoff(&self, asks: impl Fn(&str) -> bool) -> Result<(), InvalidField> {
+        let GroupSettings { backoff_initial_ms: initial, backoff_max_ms: most, .. } = self.settings;
+        let asked = ["backoff_initial", "backoff_max"].into_iter().find(|field| asks(field));
+        match asked.filter(|_| initial > most) {
+            None => Ok(()),
+            Some(field) => Err(invalid(
+                format!("group.settings.{field}"),
+                format!(
+                    "makes the first wait ({}) longer than the longest ({}): set backoff_initial to at most backoff_max",
+                    duration(initial),
+                    duration(most)
+                ),
+            )),
+        }
     }
 }
 
@@ -131,8 +147,8 @@ fn max_ages(path: &str, ages: &HashMap<String, Duration>) -> Result<Vec<(KindCod
         .into_iter()
         .zip(ages)
         .map(|(kind, age)| {
-            let range = (SECOND_MS, LONGEST_MS);
-            Ok((kind, duration_within(path.to_owned(), age, range, "must be at least 1 s for every kind")?))
+            let (range, right) = ((SECOND_MS, MAX_SETTING_MS), "must be 1 s to 366 days for every kind");
+            Ok((kind, duration_within(path.to_owned(), age, range, right)?))
         })
         .collect::<Result<Vec<_>, InvalidField>>()?;
     parsed.sort_unstable();

@@ -17,7 +17,10 @@ pub(super) async fn list(
     mut request: pb::ListUpdatesRequest,
 ) -> Result<pb::ListUpdatesResponse, Status> {
     let pager = Pager::take(&mut request)?;
-    let selection = selections::any(request.selection.as_ref())?;
+    let selection = match request.oldest_first {
+        true => selections::any_later(request.selection.as_ref())?,
+        false => selections::any(request.selection.as_ref())?,
+    };
     let view = selections::view(request.view)?;
     let bot = bots.find(&request.bot)?;
     let query = UpdateQuery {

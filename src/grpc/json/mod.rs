@@ -5,6 +5,7 @@
 //! descriptors: nothing in here knows any method.
 
 mod error;
+mod place;
 #[cfg(test)]
 mod tests;
 
@@ -22,7 +23,9 @@ use prost_reflect::{DescriptorError, DescriptorPool, DynamicMessage, MessageDesc
 use tonic::Status;
 use tonic::codegen::{Body, Service};
 
+use super::nearest::nearest;
 use super::proto::DESCRIPTORS;
+pub(super) use place::Place;
 
 /// The service that is behind the door.
 const SERVICE: &str = "switchboard.v1.AdminService";
@@ -63,18 +66,35 @@ type Answering = Pin<Box<dyn Future<Output = Response<tonic::body::Body>> + Send
 pub(super) enum JsonError {
     #[error("the gateway is starting; try again in a moment")]
     Closed,
-    #[error("there is no method `{0}`: POST to /switchboard.v1.AdminService/ListBots, for example")]
-    NoMethod(String),
+    #[error("there is no method `{path}`{}", nearest_method(nearest.as_deref()))]
+    NoMethod { path: String, nearest: Option<String> },
     #[error("a backup is bytes and no JSON: use `switchboard backup`, or gRPC")]
     NoJson,
-    #[error("the body must be a {message} as JSON: {error}")]
-    Body { message: String, error: serde_json::Error },
+    #[error("the body must be a {message} as JSON: {}", wrong(place.as_ref(), error))]
+    Body { message: String, place: Option<Place>, error: String },
     #[error("the answer has more than {MAX_ANSWER_BYTES} bytes; ask for a smaller page")]
     TooLong,
     #[error("the call took longer than {} s and was cancelled", .0.as_secs())]
     Overdue(Duration),
     #[error("the service's answer cannot be read: {0}")]
     Broken(String),
+}
+
+/// Callers see the door below this; who listens takes it off.
+const PREFIX: &str = "/api";
+
+fn nearest_method(nearest: Option<&str>) -> String {
+    match nearest {
+        Some(nearest) => format!("; did you mean {PREFIX}/{SERVICE}/{nearest}?"),
+        None => format!(": POST to {PREFIX}/{SERVICE}/ListBots, for example"),
+    }
+}
+
+fn wrong(place: Option<&Place>, error: &str) -> String {
+    match place {
+        Some(Place { field, right }) => format!("`{field}` must be {right} ({error})"),
+        None => error.to_owned(),
+    }
 }
 
 impl JsonDoor {
@@ -135,7 +155,11 @@ impl Behind {
     fn method(&self, path: &str) -> Result<&MethodDescriptor, JsonError> {
         let name = path.strip_prefix('/').and_then(|path| path.strip_prefix(SERVICE)?.strip_prefix('/'));
         let method = self.methods.iter().find(|method| Some(method.name()) == name);
-        let method = method.ok_or_else(|| JsonError::NoMethod(path.chars().take(100).collect()))?;
+        let method = method.ok_or_else(|| {
+            let asked = path.rsplit('/').next().unwrap_or(path);
+            let nearest = nearest(asked, self.methods.iter().map(MethodDescriptor::name));
+            JsonError::NoMethod { path: format!("{PREFIX}{path}").chars().take(100).collect(), nearest }
+        })?;
         if method.name() == BACKUP { Err(JsonError::NoJson) } else { Ok(method) }
     }
 }
@@ -143,9 +167,13 @@ impl Behind {
 fn from_json(descriptor: MessageDescriptor, json: &[u8]) -> Result<DynamicMessage, JsonError> {
     let name = descriptor.name().to_owned();
     let mut reader = serde_json::Deserializer::from_slice(json);
-    DynamicMessage::deserialize(descriptor, &mut reader)
+    DynamicMessage::deserialize(descriptor.clone(), &mut reader)
         .and_then(|message| reader.end().map(|()| message))
-        .map_err(|error| JsonError::Body { message: name, error })
+        .map_err(|error| JsonError::Body {
+            message: name,
+            place: place::find(&descriptor, json, &error),
+            error: place::short(&error.to_string()),
+        })
 }
 
 /// The call as it would come over the network, with the caller's token.

@@ -174,11 +174,52 @@ async fn what_is_no_such_request_is_refused_before_the_service_sees_it() {
         assert_eq!(head.status(), StatusCode::BAD_REQUEST, "{body}");
         assert!(answer["message"].as_str().unwrap().contains("a ListBotsRequest as JSON"), "{answer}");
     }
-    for (method, words) in [("Listbots", "there is no method"), ("Backup", "switchboard backup")] {
+    for (method, words) in [
+        ("Listbots", "did you mean /api/switchboard.v1.AdminService/ListBots?"),
+        (
+            "Foo",
+            "no method `/api/switchboard.v1.AdminService/Foo`: POST to /api/switchboard.v1.AdminService/ListBots",
+        ),
+        ("Backup", "switchboard backup"),
+    ] {
         let (head, answer) = ask(&door, method, "{}").await;
         assert_eq!(head.status(), StatusCode::NOT_IMPLEMENTED);
         assert!(answer["message"].as_str().unwrap().contains(words), "{answer}");
     }
+}
+
+#[tokio::test]
+async fn a_value_that_cannot_be_read_is_named_with_what_would_be_right() {
+    let door = door(|_| panic!("it must not be asked"));
+    let huge = format!(r#"{{"group":"a","maxRate":"{}x"}}"#, "9".repeat(300));
+    for (method, body, field, right) in [
+        (
+            "UpdateGroup",
+            r#"{"group": {"name": "orders", "settings": {"min_failure_span": "5m"}}}"#,
+            "group.settings.min_failure_span",
+            r#"seconds with an `s`, such as "300s""#,
+        ),
+        (
+            "CreateGroup",
+            "{\"group\": {\"settings\":\n {\"maxAge\": {\"poll\": 5}}}}",
+            "group.settings.max_age.poll",
+            r#"such as "300s""#,
+        ),
+        ("SeekGroup", r#"{"group":"a","time":"yesterday"}"#, "time", r#"such as "2026-05-01T12:00:00Z""#),
+        ("SeekGroup", r#"{"dryRun":1}"#, "dry_run", "true or false"),
+        ("ListUpdates", r#"{"selection":{"sequences":[1,2.5]}}"#, "selection.sequences", "a whole number"),
+        ("ListUpdates", r#"{"view":"ALL"}"#, "view", "one of VIEW_UNSPECIFIED, VIEW_BASIC, VIEW_FULL"),
+        ("ReplayUpdates", &huge, "max_rate", "a number"),
+    ] {
+        let (head, answer) = ask(&door, method, body).await;
+        assert_eq!(head.status(), StatusCode::BAD_REQUEST, "{body}");
+        let said = answer["message"].as_str().unwrap();
+        assert!(said.contains(&format!("`{field}` must be {right}")) || said.contains(right), "{said}");
+        assert!(said.contains(&format!("`{field}`")) && said.len() < 300, "{said}");
+        assert_eq!(answer["details"][1]["fieldViolations"][0]["field"], field, "{answer}");
+    }
+    let (_, answer) = ask(&door, "ListBots", r#"{"pageSize":1e300}"#).await;
+    assert!(answer["message"].as_str().unwrap().len() < 200, "{answer}");
 }
 
 #[tokio::test]

@@ -17,7 +17,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, Status
 use http_body_util::{BodyExt, Full, Limited};
 use hyper::body::Body;
 
-use super::{Ops, answer};
+use super::{Denied, Ops, answer};
 
 /// What answers calls: `AdminService`, spoken to in JSON.
 pub trait Api: Send + Sync + 'static {
@@ -44,8 +44,8 @@ const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 enum Refused {
     #[error("only POST")]
     Method,
-    #[error("send the access token: Authorization: Bearer …")]
-    Token,
+    #[error(transparent)]
+    Token(#[from] Denied),
     #[error(
         "the host of the request is not this machine's own: call 127.0.0.1 or localhost, or configure an access token"
     )]
@@ -106,9 +106,7 @@ impl Ops {
         if *method != Method::POST {
             return Err(Refused::Method);
         }
-        if !self.may_enter(headers) {
-            return Err(Refused::Token);
-        }
+        self.check_token(headers)?;
         if self.access_token.is_none() && !is_own_host(headers) {
             return Err(Refused::Host);
         }
@@ -123,7 +121,7 @@ impl Refused {
     fn answer(self) -> Response<Full<Bytes>> {
         let (status, code) = match self {
             Self::Method => (StatusCode::METHOD_NOT_ALLOWED, "UNIMPLEMENTED"),
-            Self::Token => (StatusCode::UNAUTHORIZED, "UNAUTHENTICATED"),
+            Self::Token(_) => (StatusCode::UNAUTHORIZED, "UNAUTHENTICATED"),
             Self::Host | Self::CrossSite => (StatusCode::FORBIDDEN, "PERMISSION_DENIED"),
             Self::ContentType => (StatusCode::UNSUPPORTED_MEDIA_TYPE, "INVALID_ARGUMENT"),
             Self::TooLarge => (StatusCode::PAYLOAD_TOO_LARGE, "INVALID_ARGUMENT"),
@@ -136,7 +134,7 @@ impl Refused {
             Self::Method => {
                 answer.headers_mut().insert(ALLOW, HeaderValue::from_static("POST"));
             }
-            Self::Token => {
+            Self::Token(_) => {
                 answer.headers_mut().insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
             }
             _ => {}

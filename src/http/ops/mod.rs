@@ -47,6 +47,15 @@ pub struct Ops {
     api_calls: Semaphore,
 }
 
+/// A request came without the right token.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+enum Denied {
+    #[error("this gateway asks for an access token; send it: Authorization: Bearer …")]
+    Missing,
+    #[error("the access token is not the gateway's; send the configured one: Authorization: Bearer …")]
+    Wrong,
+}
+
 impl std::fmt::Debug for Ops {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         // Not the token.
@@ -92,7 +101,7 @@ pub async fn serve(listener: TcpListener, ops: Ops, mut shutdown: watch::Receive
 async fn connection(stream: TcpStream, place: Place, ops: Arc<Ops>) {
     let service = service_fn(|request: Request<_>| {
         let ops = ops.clone();
-        if ops.may_enter(request.headers()) {
+        if ops.check_token(request.headers()).is_ok() {
             place.guest().is_known();
         }
         async move { Ok::<_, Infallible>(ops.answer(request).await) }
@@ -159,9 +168,8 @@ impl Ops {
     }
 
     fn scrape(&self, headers: &HeaderMap) -> Response<Full<Bytes>> {
-        if !self.may_enter(headers) {
-            let why = "send the access token: Authorization: Bearer …\n".to_owned();
-            let mut answer = text(StatusCode::UNAUTHORIZED, why);
+        if let Err(denied) = self.check_token(headers) {
+            let mut answer = text(StatusCode::UNAUTHORIZED, format!("{denied}\n"));
             answer.headers_mut().insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
             return answer;
         }
@@ -172,12 +180,12 @@ impl Ops {
     }
 
     /// Compares in constant time: how much of a guess is right must not show.
-    fn may_enter(&self, headers: &HeaderMap) -> bool {
-        let Some(token) = &self.access_token else { return true };
+    fn check_token(&self, headers: &HeaderMap) -> Result<(), Denied> {
+        let Some(token) = &self.access_token else { return Ok(()) };
         let given = headers.get(AUTHORIZATION).and_then(|value| value.as_bytes().split_at_checked(7));
-        given.is_some_and(|(scheme, given)| {
-            scheme.eq_ignore_ascii_case(b"Bearer ") && bool::from(given.ct_eq(token.as_bytes()))
-        })
+        let given = given.filter(|(scheme, _)| scheme.eq_ignore_ascii_case(b"Bearer "));
+        let (_, given) = given.ok_or(Denied::Missing)?;
+        if given.ct_eq(token.as_bytes()).into() { Ok(()) } else { Err(Denied::Wrong) }
     }
 }
 

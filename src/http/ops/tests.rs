@@ -105,6 +105,10 @@ async fn only_metrics_ask_for_the_access_token() {
     for wrong in [None, Some("open-sesame"), Some("Bearer open"), Some("Bearer open-sesame2"), Some("Bear")] {
         assert_eq!(status(&ops, "/metrics", wrong).await, StatusCode::UNAUTHORIZED, "{wrong:?}");
     }
+    let none = body(get(&ops, "/metrics", &[]).await).await;
+    assert!(none.contains("asks for an access token"), "{none}");
+    let wrong = body(get(&ops, "/metrics", &[("authorization", "Bearer open")]).await).await;
+    assert!(wrong.contains("is not the gateway's"), "{wrong}");
     assert_eq!(status(&ops, "/metrics", Some("Bearer open-sesame")).await, StatusCode::OK);
     assert_eq!(status(&ops, "/metrics", Some("bearer open-sesame")).await, StatusCode::OK);
 }
@@ -181,13 +185,18 @@ async fn without_a_token_only_a_call_that_no_other_web_page_can_make_is_let_in()
 #[tokio::test]
 async fn with_a_token_reading_needs_it_too_and_any_host_is_right() {
     let ops = ops(health(), Some("open-sesame"));
-    for wrong in [None, Some("Bearer open"), Some("Basic open-sesame")] {
+    for (wrong, words) in [
+        (None, "asks for an access token"),
+        (Some("Bearer open"), "is not the gateway's"),
+        (Some("Basic open-sesame"), "asks for an access token"),
+    ] {
         let mut headers = vec![JSON, (HOST.as_str(), "switchboard.example")];
         headers.extend(wrong.map(|wrong| ("authorization", wrong)));
         let answer = post(&ops, &headers, b"{}".into()).await;
         assert_eq!(answer.status(), StatusCode::UNAUTHORIZED);
         assert_eq!(answer.headers()["www-authenticate"], "Bearer");
-        assert!(body(answer).await.contains(r#""code":"UNAUTHENTICATED""#));
+        let said = body(answer).await;
+        assert!(said.contains(r#""code":"UNAUTHENTICATED""#) && said.contains(words), "{said}");
     }
     let right = [JSON, (HOST.as_str(), "switchboard.example"), ("authorization", "Bearer open-sesame")];
     assert_eq!(post(&ops, &right, b"{}".into()).await.status(), StatusCode::OK);

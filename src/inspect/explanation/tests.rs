@@ -55,7 +55,7 @@ fn answer(here: &UpdateInGroup, holder: Option<&UpdateInGroup>, group: &GroupVie
 #[test]
 fn a_blocked_update_names_the_poison_before_it_and_what_to_do() {
     let until = UnixMillis(NOW.0 + 10_000);
-    let poison = held(HeldState::BackingOff { until }, 4);
+    let poison = held(HeldState::BackingOff { until }, 3);
     let blocked = vec![BlockedKey { held: poison.clone(), waiting: 3 }];
     let group = view(GroupStatus { blocked, ..GroupStatus::default() });
     let text = answer(
@@ -65,11 +65,27 @@ fn a_blocked_update_names_the_poison_before_it_and_what_to_do() {
     );
     assert_eq!(
         text,
-        "group orders: update 20 waits behind update 17 of chat:42: update 17 of chat:42 has failed 4 times (last: \
+        "group orders: update 20 waits behind update 17 of chat:42: update 17 of chat:42 has failed 3 times (last: \
          \"TypeError\" at pod-3, 12:03:04 UTC) and holds chat:42; it is tried again at 12:04:10 UTC. 3 updates wait \
          behind it. Fix the handler, or let it reject the update, which puts it among the dead letters; by itself \
          that happens after 5 failures over at least 300 s."
     );
+}
+
+#[test]
+fn what_has_failed_often_enough_is_given_up_at_its_next_failure() {
+    let until = UnixMillis(NOW.0 + 10_000);
+    let said = |failures, max_failures, span_ms| {
+        let mut here = here(UpdateStanding::Held(held(HeldState::BackingOff { until }, failures)));
+        here.group.settings.max_failures = max_failures;
+        here.group.settings.min_failure_span_ms = span_ms;
+        answer(&here, None, &view(GroupStatus::default()))
+    };
+    assert!(said(3, 5, 300_000).ends_with("by itself that happens after 5 failures over at least 300 s."));
+    let next = "its next failure does that by itself, if it comes at least 300 s after the first one.";
+    assert!(said(4, 5, 300_000).ends_with(next));
+    // An operator has changed the settings since.
+    assert!(said(5, 2, 0).ends_with("its next failure does that by itself."), "{}", said(5, 2, 0));
 }
 
 #[test]

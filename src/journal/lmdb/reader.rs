@@ -1,5 +1,6 @@
 //! Reads what is durable, each call in a short transaction of its own.
 
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -241,7 +242,10 @@ impl JournalReader for LmdbReader {
 
 /// A compact copy, durable when this returns; nothing is left of a failed one.
 fn copy(env: &Env<WithoutTls>, path: &Path) -> Result<(), Fault> {
-    let mut file = std::fs::File::create_new(path).map_err(|error| {
+    let mut options = std::fs::File::options();
+    // Readable for the gateway's user only, like the journal itself.
+    let made = options.read(true).write(true).create_new(true).mode(0o600).open(path);
+    let mut file = made.map_err(|error| {
         std::io::Error::new(error.kind(), format!("the copy {} cannot be made: {error}", path.display()))
     })?;
     let copied = env.copy_to_file(&mut file, CompactionOption::Enabled).map_err(Fault::from).and_then(|()| {

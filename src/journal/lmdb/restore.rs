@@ -2,6 +2,7 @@
 
 use std::fs::{self, File};
 use std::io;
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 
 use heed::{Env, WithoutTls};
@@ -37,7 +38,10 @@ pub struct Restored {
 #[derive(Debug, thiserror::Error)]
 pub enum RestoreError {
     /// There is something in the directory.
-    #[error("{dir} is not empty: a backup is restored into an empty or new directory only")]
+    #[error(
+        "{dir} is not empty, and a backup is restored into an empty or new directory only: stop the gateway, move what \
+         is there away (mv {dir} {dir}.old), and restore again"
+    )]
     NotEmpty {
         /// The directory.
         dir: PathBuf,
@@ -107,7 +111,9 @@ fn restore_into(backup_file: &Path, dir: &Path) -> Result<Restored, RestoreError
         }
         fs::create_dir(&partial)?;
         let mut from = File::open(backup_file)?;
-        let mut to = File::create_new(partial.join(DATA_FILE))?;
+        // As LMDB makes it: what people wrote to a bot is nobody else's business.
+        let mut to =
+            File::options().write(true).create_new(true).mode(0o600).open(partial.join(DATA_FILE))?;
         let length = io::copy(&mut from, &mut to)?;
         to.sync_all()?;
         Ok(length)

@@ -72,13 +72,13 @@ labels! {
         /// `acked`, `rejected`, `dead_lettered`, `expired` or `purged`.
         outcome: &'static str,
     }
-    /// Labels of attempts that ended without a settlement.
+    /// Labels of attempts that did not handle their update.
     EndedLabels {
         /// The bot's name.
         bot: Arc<str>,
         /// The group's name.
         group: Arc<str>,
-        /// `nacked`, `released`, `expired` or `lost`.
+        /// `nacked`, `released`, `expired`, `lost` or `rejected`.
         how: &'static str,
     }
     /// Labels of calls to Telegram.

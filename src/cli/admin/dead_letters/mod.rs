@@ -72,7 +72,7 @@ impl ListArgs {
         let request = ListDeadLettersRequest {
             bot: session.bot.clone(),
             group: self.group.unwrap_or_default(),
-            selection: Some(self.which.selection(session.now())),
+            selection: Some(self.which.selection(session.now())?),
             view: if self.full { View::Full } else { View::Basic }.into(),
             ..ListDeadLettersRequest::default()
         };

@@ -35,14 +35,18 @@ impl PurgeArgs {
             dry_run: true,
         };
         let letters = |purged| format!("{} of group {}", count(purged, "dead letter"), self.group);
+        let would = session.client.purge_dead_letters(request.clone()).await?.into_inner();
+        let lacks = format!("no dead letter of group {}", self.group);
+        if would.purged == 0
+            && let Some(failure) = self.which.not_found(session, &lacks)
+        {
+            session.show(&would, |_| Vec::new())?;
+            return Err(failure);
+        }
         if self.dry_run {
-            let would = session.client.purge_dead_letters(request).await?.into_inner();
             return session.show(&would, |_| vec![format!("Would remove {}.", letters(would.purged))]);
         }
-        if !self.yes {
-            let would = session.client.purge_dead_letters(request.clone()).await?.into_inner();
-            session.console.confirm(&format!("Remove {} for good?", letters(would.purged)), false)?;
-        }
+        session.console.confirm(&format!("Remove {} for good?", letters(would.purged)), self.yes)?;
         let request = PurgeDeadLettersRequest { dry_run: false, ..request };
         let did = session.client.purge_dead_letters(request).await?.into_inner();
         session.show(&did, |_| vec![format!("Removed {}.", letters(did.purged))])

@@ -9,13 +9,13 @@ use super::super::session::Session;
 use super::super::table::Column;
 use super::super::times::Times;
 use super::super::updates::show::{facts, indented};
-use super::super::words;
+use super::super::{values, words};
 use crate::grpc::proto::client::{DeadLetter, FailedAttempt, ListDeadLettersRequest, View};
 
 #[derive(Args, Clone, Debug)]
 pub(super) struct ShowArgs {
     /// The update's sequence
-    #[arg(value_name = "SEQUENCE")]
+    #[arg(value_name = "SEQUENCE", allow_negative_numbers = true, value_parser = values::sequence)]
     sequence: i64,
 
     /// Of this group only; an update can be a dead letter of several

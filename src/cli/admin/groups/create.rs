@@ -16,7 +16,7 @@ pub(super) struct CreateArgs {
     #[arg(value_name = "NAME")]
     name: String,
 
-    /// Where it begins: earliest, latest, a sequence, a time, or -1h [default: earliest for a bot's first group, latest
+    /// Where it begins: earliest, latest, a sequence, a time (without a zone UTC), or so long ago like -1h [default: earliest for a bot's first group, latest
     /// for later ones]
     #[arg(long, value_name = "POSITION", allow_hyphen_values = true)]
     start: Option<Position>,
@@ -52,7 +52,7 @@ enum OrderingArg {
 
 impl CreateArgs {
     pub(super) async fn run(self, session: &mut Session) -> Result<(), Failure> {
-        let request = self.request(session);
+        let request = self.request(session)?;
         let group = session.client.create_group(request).await?.into_inner().group.unwrap_or_default();
         session.show(&group, |_| {
             vec![format!(
@@ -62,7 +62,7 @@ impl CreateArgs {
         })
     }
 
-    fn request(self, session: &Session) -> CreateGroupRequest {
+    fn request(self, session: &Session) -> Result<CreateGroupRequest, Failure> {
         let (settings, named) = self.settings.named(HashMap::new());
         let ordering = match self.ordering {
             OrderingArg::Chat => Ordering::Chat,
@@ -79,12 +79,13 @@ impl CreateArgs {
             settings: (!named.is_empty()).then_some(settings),
             ..Group::default()
         };
-        let start = self.start.map(|start| match start {
-            Position::Earliest => Start::StartEarliest(true),
-            Position::Latest => Start::StartLatest(true),
-            Position::Sequence(sequence) => Start::StartSequence(sequence),
-            Position::Time(moment) => Start::StartTime(moment.resolve(session.now())),
-        });
-        CreateGroupRequest { group: Some(group), start }
+        let start = match self.start {
+            None => None,
+            Some(Position::Earliest) => Some(Start::StartEarliest(true)),
+            Some(Position::Latest) => Some(Start::StartLatest(true)),
+            Some(Position::Sequence(sequence)) => Some(Start::StartSequence(sequence)),
+            Some(Position::Time(moment)) => Some(Start::StartTime(moment.begin(session.now(), "--start")?)),
+        };
+        Ok(CreateGroupRequest { group: Some(group), start })
     }
 }

@@ -6,6 +6,7 @@ use std::str::FromStr;
 use clap::Args;
 use prost_types::Duration;
 
+use super::super::values;
 use crate::config::units;
 use crate::grpc::proto::client::{Filter, GroupSettings};
 
@@ -16,29 +17,29 @@ use crate::grpc::proto::client::{Filter, GroupSettings};
 )]
 pub(super) struct FilterArgs {
     /// Of these kinds, such as message,callback_query
-    #[arg(long, value_name = "KIND,…", value_delimiter = ',')]
+    #[arg(long, value_name = "KIND,…", value_delimiter = ',', value_parser = values::word)]
     kinds: Option<Vec<String>>,
 
     /// Of these chats
-    #[arg(long, value_name = "ID,…", value_delimiter = ',', allow_hyphen_values = true)]
+    #[arg(long, value_name = "ID,…", value_delimiter = ',', allow_hyphen_values = true,
+        value_parser = values::chat_id)]
     chats: Option<Vec<i64>>,
 
     /// Of chats of these types: private, group, supergroup, channel
-    #[arg(long, value_name = "TYPE,…", value_delimiter = ',')]
+    #[arg(long, value_name = "TYPE,…", value_delimiter = ',', value_parser = values::word)]
     chat_types: Option<Vec<String>>,
 
     /// With these bot commands, without the slash
-    #[arg(long, value_name = "NAME,…", value_delimiter = ',')]
+    #[arg(long, value_name = "NAME,…", value_delimiter = ',', value_parser = values::word)]
     commands: Option<Vec<String>>,
 
     /// With callback data that begins like this, such as order:
-    #[arg(long, value_name = "TEXT,…", value_delimiter = ',')]
+    #[arg(long, value_name = "TEXT,…", value_delimiter = ',', value_parser = values::word)]
     callback_prefixes: Option<Vec<String>>,
 }
 
 impl FilterArgs {
-    /// The filter with what the flags name in place of what it had; nothing if they name nothing. An empty value
-    /// (`--kinds ""`) takes that part away.
+    /// The filter with what the flags name in place of what it had; nothing if they name nothing.
     pub(super) fn applied_to(&self, filter: Option<&Filter>) -> Option<Filter> {
         let named = self.kinds.is_some()
             || self.chats.is_some()
@@ -57,7 +58,7 @@ impl FilterArgs {
         ];
         for (given, part) in texts {
             if let Some(given) = given {
-                *part = given.iter().filter(|text| !text.is_empty()).cloned().collect();
+                part.clone_from(given);
             }
         }
         if let Some(chats) = &self.chats {
@@ -72,36 +73,36 @@ impl FilterArgs {
 #[command(next_help_heading = "How it treats them (durations like 150s, 5m, 7d)")]
 pub(super) struct SettingsArgs {
     /// Failures that make a dead letter, once they span --min-failure-span
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", allow_negative_numbers = true, value_parser = values::failures)]
     max_failures: Option<i32>,
 
     /// The least time from the first failure to the one that makes a dead letter
-    #[arg(long, value_name = "DURATION", value_parser = duration)]
+    #[arg(long, value_name = "DURATION", allow_hyphen_values = true, value_parser = duration)]
     min_failure_span: Option<Duration>,
 
     /// The wait after the first failure; doubles with each one
-    #[arg(long, value_name = "DURATION", value_parser = duration)]
+    #[arg(long, value_name = "DURATION", allow_hyphen_values = true, value_parser = duration)]
     backoff_initial: Option<Duration>,
 
     /// The longest wait after a failure
-    #[arg(long, value_name = "DURATION", value_parser = duration)]
+    #[arg(long, value_name = "DURATION", allow_hyphen_values = true, value_parser = duration)]
     backoff_max: Option<Duration>,
 
     /// How long a lost consumer's shards and deliveries wait for it
-    #[arg(long, value_name = "DURATION", value_parser = duration)]
+    #[arg(long, value_name = "DURATION", allow_hyphen_values = true, value_parser = duration)]
     member_grace: Option<Duration>,
 
     /// How far from its delivery a lease can be extended
-    #[arg(long, value_name = "DURATION", value_parser = duration)]
+    #[arg(long, value_name = "DURATION", allow_hyphen_values = true, value_parser = duration)]
     max_lease: Option<Duration>,
 
     /// How old an unsettled update gets before it expires
-    #[arg(long, value_name = "DURATION", value_parser = duration)]
+    #[arg(long, value_name = "DURATION", allow_hyphen_values = true, value_parser = duration)]
     max_unsettled_age: Option<Duration>,
 
     /// Updates of this kind expire at this age instead of being delivered late, such as callback_query=150s;
     /// KIND=none for no such age
-    #[arg(long, value_name = "KIND=DURATION", value_delimiter = ',')]
+    #[arg(long, value_name = "KIND=DURATION", value_delimiter = ',', allow_hyphen_values = true)]
     max_age: Vec<KindAge>,
 }
 
@@ -163,7 +164,7 @@ impl FromStr for KindAge {
 }
 
 fn duration(text: &str) -> Result<Duration, String> {
-    let duration = units::duration(text).map_err(|right| format!("is no duration; give {right}"))?;
+    let duration = units::duration(text).map_err(|right| format!("give {right}"))?;
     Duration::try_from(duration).map_err(|_| "is too long".to_owned())
 }
 
@@ -191,9 +192,6 @@ mod tests {
         let flags = FilterArgs { kinds: Some(vec!["poll".into()]), ..FilterArgs::default() };
         let now = Filter { kinds: vec!["poll".into()], chat_ids: vec![-100], ..Filter::default() };
         assert_eq!(flags.applied_to(Some(&had)), Some(now));
-        let emptied = FilterArgs { kinds: Some(vec![String::new()]), ..FilterArgs::default() };
-        let without = Filter { chat_ids: vec![-100], ..Filter::default() };
-        assert_eq!(emptied.applied_to(Some(&had)), Some(without));
         assert_eq!(FilterArgs::default().applied_to(Some(&had)), None);
     }
 

@@ -107,26 +107,29 @@ fn sparkline(numbers: &[i64]) -> String {
     format!("{bars} (at most {highest})")
 }
 
-/// As the flags that make them, in lines that fit.
-fn settings(settings: Option<&GroupSettings>) -> String {
-    let Some(settings) = settings else { return String::new() };
-    let mut flags = Vec::new();
-    if let Some(failures) = settings.max_failures {
-        flags.push(format!("max-failures {failures}"));
-    }
+/// Settings with their names in the API, as the flags that make them.
+pub(super) fn flags(settings: &GroupSettings) -> Vec<(&'static str, String)> {
     let durations = [
-        ("min-failure-span", settings.min_failure_span),
-        ("backoff-initial", settings.backoff_initial),
-        ("backoff-max", settings.backoff_max),
-        ("member-grace", settings.member_grace),
-        ("max-lease", settings.max_lease),
-        ("max-unsettled-age", settings.max_unsettled_age),
+        ("min_failure_span", settings.min_failure_span),
+        ("backoff_initial", settings.backoff_initial),
+        ("backoff_max", settings.backoff_max),
+        ("member_grace", settings.member_grace),
+        ("max_lease", settings.max_lease),
+        ("max_unsettled_age", settings.max_unsettled_age),
     ];
-    flags
-        .extend(durations.iter().filter_map(|(name, value)| Some(format!("{name} {}", setting(&(*value)?)))));
-    let mut ages: Vec<_> = settings.max_age.iter().map(|(kind, age)| (kind, setting(age))).collect();
+    let failures = settings.max_failures.map(|failures| ("max_failures", failures.to_string()));
+    let durations = durations.iter().filter_map(|(name, value)| Some((*name, setting(&(*value)?))));
+    let mut ages: Vec<_> =
+        settings.max_age.iter().map(|(kind, age)| ("max_age", format!("{kind}={}", setting(age)))).collect();
     ages.sort();
-    flags.extend(ages.into_iter().map(|(kind, age)| format!("max-age {kind}={age}")));
+    let all = failures.into_iter().chain(durations).chain(ages);
+    all.map(|(name, value)| (name, format!("{} {value}", name.replace('_', "-")))).collect()
+}
+
+/// All of them, in lines that fit.
+fn settings(settings: Option<&GroupSettings>) -> String {
+    let flags: Vec<String> =
+        settings.map(flags).unwrap_or_default().into_iter().map(|(_, flag)| flag).collect();
     let lines: Vec<String> = flags.chunks(SETTINGS_IN_A_LINE).map(|line| line.join(", ")).collect();
     lines.join(",\n")
 }

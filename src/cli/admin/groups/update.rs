@@ -12,8 +12,8 @@ use crate::grpc::proto::client::{Group, UpdateGroupRequest};
 #[derive(Args, Clone, Debug)]
 #[command(after_help = "\
 A changed filter applies to updates that are stored from then on; `switchboard seek` applies it to earlier ones.
-What is given takes the place of that part only: `--kinds message` leaves the chats as they are, `--kinds ''`
-takes the kinds away.")]
+What is given takes the place of that part only: `--kinds message` leaves the chats as they are. To take a part
+away, begin anew: `--reset filter --chats 42`.")]
 pub(super) struct UpdateArgs {
     /// The group
     #[arg(value_name = "NAME")]
@@ -24,6 +24,14 @@ pub(super) struct UpdateArgs {
 
     #[command(flatten)]
     settings: SettingsArgs,
+
+    /// Never changes
+    #[arg(long, hide = true)]
+    ordering: Option<String>,
+
+    /// Never changes
+    #[arg(long, hide = true)]
+    fallback: bool,
 
     /// Bring these back to their default (of the filter: all updates), several with commas
     #[arg(long, value_name = "SETTING,…", value_enum, value_delimiter = ',')]
@@ -62,16 +70,25 @@ impl Resettable {
 
 impl UpdateArgs {
     pub(super) async fn run(self, session: &mut Session) -> Result<(), Failure> {
+        for (flag, given) in [("--ordering", self.ordering.is_some()), ("--fallback", self.fallback)] {
+            if given {
+                return Err(Failure::Usage(format!(
+                    "{flag} never changes: make another group with `switchboard groups create`, and delete this one"
+                )));
+            }
+        }
         let now = show::get(session, self.name.clone()).await?;
-        let request = self.request(&now)?;
+        let (group, paths) = self.request(&now)?;
+        let update_mask = Some(FieldMask { paths: paths.clone() });
+        let request = UpdateGroupRequest { group: Some(group), update_mask };
         let group = session.client.update_group(request).await?.into_inner().group.unwrap_or_default();
         session.show(&group, |_| {
-            vec![format!("Changed group {}: it gets {}.", group.name, super::filter(&group))]
+            vec![format!("Changed group {}: {}.", group.name, changed(&group, &paths).join(", "))]
         })
     }
 
     /// With what stays of the group as it is now.
-    fn request(&self, now: &Group) -> Result<UpdateGroupRequest, Failure> {
+    fn request(&self, now: &Group) -> Result<(Group, Vec<String>), Failure> {
         let resets = |what| self.reset.contains(&what);
         let had = if resets(Resettable::Filter) { None } else { now.filter.as_ref() };
         let filter = self.filter.applied_to(had);
@@ -104,8 +121,23 @@ impl UpdateArgs {
             settings: Some(settings),
             ..Group::default()
         };
-        Ok(UpdateGroupRequest { group: Some(group), update_mask: Some(FieldMask { paths }) })
+        Ok((group, paths))
     }
+}
+
+/// What was changed, as it is now.
+fn changed(group: &Group, paths: &[String]) -> Vec<String> {
+    let is_changed = |name: &str| paths.iter().any(|path| path.strip_prefix("settings.") == Some(name));
+    let mut changed = Vec::new();
+    if paths.iter().any(|path| path == "filter") {
+        changed.push(format!("it gets {}", super::filter(group)));
+    }
+    let flags = group.settings.as_ref().map(show::flags).unwrap_or_default();
+    changed.extend(flags.into_iter().filter(|(name, _)| is_changed(name)).map(|(_, flag)| flag));
+    if is_changed("max_age") && group.settings.as_ref().is_none_or(|settings| settings.max_age.is_empty()) {
+        changed.push("no max-age".to_owned());
+    }
+    changed
 }
 
 #[cfg(test)]
@@ -122,20 +154,38 @@ mod tests {
         update: UpdateArgs,
     }
 
-    fn request(args: &[&str]) -> Result<(Group, Vec<String>), Failure> {
-        let now = Group {
+    fn now() -> Group {
+        Group {
             bot: "default".into(),
             name: "orders".into(),
             filter: Some(Filter { chat_ids: vec![7], ..Filter::default() }),
             settings: Some(GroupSettings {
+                max_failures: Some(2),
+                min_failure_span: Some(Duration { seconds: 0, nanos: 0 }),
                 max_age: [("poll".to_owned(), Duration { seconds: 5, nanos: 0 })].into(),
                 ..GroupSettings::default()
             }),
             ..Group::default()
-        };
+        }
+    }
+
+    fn request(args: &[&str]) -> Result<(Group, Vec<String>), Failure> {
         let line = Line::try_parse_from(["x", "orders"].iter().chain(args)).unwrap();
-        let request = line.update.request(&now)?;
-        Ok((request.group.unwrap(), request.update_mask.unwrap().paths))
+        line.update.request(&now())
+    }
+
+    #[test]
+    fn what_was_changed_is_shown_as_it_is_now() {
+        let shown = |paths: &[&str]| {
+            changed(&now(), &paths.iter().map(|path| (*path).to_owned()).collect::<Vec<_>>()).join(", ")
+        };
+        assert_eq!(
+            shown(&["settings.max_failures", "settings.min_failure_span"]),
+            "max-failures 2, min-failure-span 0s"
+        );
+        assert_eq!(shown(&["filter", "settings.max_age"]), "it gets chats=7, max-age poll=5s");
+        let ageless = Group { settings: Some(GroupSettings::default()), ..now() };
+        assert_eq!(changed(&ageless, &["settings.max_age".to_owned()]), ["no max-age"]);
     }
 
     #[test]

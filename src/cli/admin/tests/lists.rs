@@ -70,7 +70,15 @@ async fn with_json_every_line_is_an_object() {
     assert_eq!(lines.len(), 2);
     assert_eq!(lines[0]["sequence"], "3");
     assert_eq!(lines[0]["update"]["chatId"], "-100");
-    assert_eq!(ran.notes, "There are more updates; --limit 20 shows more.\n");
+    // A page ended there: whether there is another one was not asked.
+    assert_eq!(ran.notes, "There may be more updates; --limit 20 would show them.\n");
+}
+
+#[tokio::test]
+async fn a_list_that_is_as_long_as_its_limit_is_all_there_is() {
+    let gateway = updates(1).start().await;
+    let ran = gateway.run(&["updates", "--limit", "1", "--json"]).await;
+    assert_eq!((ran.out.lines().count(), ran.notes.as_str(), gateway.calls().len()), (1, "", 1));
 }
 
 #[tokio::test]

@@ -1,6 +1,10 @@
 //! Every command line that is promised, and some that make no sense.
 
+use clap::error::ErrorKind;
+use clap::{Arg, Command as Line, CommandFactory};
+
 use super::fake::parsed;
+use crate::cli::Cli;
 
 #[test]
 fn every_command_is_understood() {
@@ -58,6 +62,81 @@ fn every_command_is_understood() {
         if let Err(error) = parsed(&words) {
             panic!("{line}\n{error}");
         }
+    }
+}
+
+/// What takes a number, or a time or a rate, which begins like a flag if it is negative.
+const NUMBERS: [&str; 9] =
+    ["N", "ID", "ID,…", "SEQUENCE", "RATE", "DURATION", "KIND=DURATION", "TIME", "POSITION"];
+
+/// Every argument of every admin command that takes a number, with the words up to the command.
+fn numbers(line: &Line, words: &[String], found: &mut Vec<(Vec<String>, Arg)>) {
+    let takes_number = |arg: &&Arg| {
+        let names = arg.get_value_names().unwrap_or_default();
+        names.iter().any(|name| NUMBERS.contains(&name.as_str()))
+    };
+    found.extend(line.get_arguments().filter(takes_number).map(|arg| (words.to_vec(), arg.clone())));
+    for under in line.get_subcommands() {
+        numbers(under, &[words, &[under.get_name().to_owned()]].concat(), found);
+    }
+}
+
+#[test]
+fn a_negative_number_is_taken_for_the_value_that_it_is() {
+    let all = Cli::command();
+    let mut found = Vec::new();
+    let admin =
+        ["groups", "seek", "updates", "timeline", "dead-letters", "replay", "outstanding", "quarantine"];
+    for name in admin {
+        numbers(all.find_subcommand(name).unwrap(), &[name.to_owned()], &mut found);
+    }
+    assert!(found.len() > 40, "{}", found.len());
+    for (words, arg) in found {
+        let value = if arg.get_id() == "rate" { "-1/s" } else { "-5" };
+        let flag = arg.get_long().map(|long| format!("--{long}"));
+        let line = words.iter().cloned().chain(flag).chain([value.to_owned()]);
+        let line: Vec<String> = std::iter::once("switchboard".to_owned()).chain(line).collect();
+        // Something else may be missing; that is said before or after.
+        let Err(error) = Cli::command().try_get_matches_from(&line) else { continue };
+        assert_ne!(error.kind(), ErrorKind::UnknownArgument, "{line:?}: {error}");
+    }
+}
+
+#[test]
+fn a_number_out_of_range_is_said_with_what_is_allowed() {
+    for (line, allowed) in [
+        ("timeline -1", "a whole number from 1 on"),
+        ("updates --sequence -5", "a whole number from 1 on"),
+        ("updates --update-id -5", "whole numbers from 1 on"),
+        ("updates show -1", "a whole number from 1 on"),
+        ("updates purge --sequence 0", "a whole number from 1 on"),
+        ("dead-letters show -1", "a whole number from 1 on"),
+        ("replay orders --all --rate -1/s", "0.1/s to 100000/s"),
+        ("groups create orders --max-failures -1", "1 to 1000"),
+        ("groups update orders --max-failures 2000000000", "1 to 1000"),
+        ("groups update orders --max-lease -5s", "a whole number with ms, s, m, h or d"),
+        ("groups update orders --max-unsettled-age 999999999999d", "a shorter time"),
+        ("updates --limit -1", "1..="),
+    ] {
+        let words: Vec<&str> = line.split_whitespace().collect();
+        let refused = parsed(&words).unwrap_err().to_string();
+        assert!(refused.contains(allowed) && !refused.contains("tip:"), "{line}: {refused}");
+    }
+}
+
+#[test]
+fn an_empty_part_of_a_filter_is_not_everything() {
+    for command in ["create", "update"] {
+        for flag in ["--kinds", "--chats", "--chat-types", "--commands", "--callback-prefixes"] {
+            for value in ["", "a,"] {
+                let refused = parsed(&["groups", command, "n1", flag, value]).unwrap_err().to_string();
+                let said = refused.contains("shell variable") && refused.contains("--reset filter");
+                assert!(said || flag == "--chats" && value == "a,", "{command} {flag}: {refused}");
+            }
+        }
+    }
+    for line in [["replay", "orders", "--key", ""], ["dead-letters", "--kind", "", "--full"]] {
+        assert!(parsed(&line).unwrap_err().to_string().contains("is empty"), "{line:?}");
     }
 }
 

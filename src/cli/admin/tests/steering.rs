@@ -79,6 +79,9 @@ async fn a_seek_says_what_it_would_do_before_it_does_it() {
     assert_eq!(gateway.calls().len(), 4);
     gateway.run(&[&seek[..], &["--yes"]].concat()).await;
     assert_eq!(gateway.calls().len(), 5, "asked once, since nobody has to be told before");
+    let ran = gateway.run(&["seek", "orders", "--to", "-999999d"]).await;
+    assert_eq!((ran.exit, gateway.calls().len()), (Exit::Config, 5));
+    assert!(ran.notes.contains("before 1970") && ran.notes.contains("`earliest`"), "{ran:?}");
 }
 
 #[tokio::test]
@@ -123,7 +126,42 @@ async fn a_group_is_created_and_changed_with_what_the_flags_say() {
     let ran = gateway.run(&[&create[..], &["--max-age", "callback_query=150s"]].concat()).await;
     assert_eq!(ran.exit, Exit::Done, "{ran:?}");
     let ran = gateway.run(&["groups", "update", "orders", "--max-failures", "3"]).await;
-    assert_eq!(ran.out, "Changed group orders: it gets all.\n");
+    assert_eq!(ran.out, "Changed group orders: max-failures 3.\n");
+    for never in [&["--ordering", "user"][..], &["--fallback"]] {
+        let ran = gateway.run(&[&["groups", "update", "orders"], never].concat()).await;
+        assert_eq!(ran.exit, Exit::Config, "{ran:?}");
+        assert!(ran.notes.contains("never changes: make another group"), "{ran:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_named_sequence_that_is_not_there_is_said_to_be_so() {
+    let fake = Fake::default()
+        .on("replay_dead_letters", |_: ReplayDeadLettersRequest| Ok(ReplayDeadLettersResponse::default()))
+        .on("replay_updates", |_: ReplayUpdatesRequest| Ok(ReplayUpdatesResponse::default()))
+        .on("purge_dead_letters", |_: PurgeDeadLettersRequest| Ok(PurgeDeadLettersResponse::default()));
+    let gateway = fake.start().await;
+    let dead =
+        "sequence 777 is no dead letter of group orders; what became of it says: switchboard timeline 777\n";
+    for (line, words) in [
+        (&["dead-letters", "replay", "orders", "--sequence", "777"][..], dead),
+        (&["dead-letters", "replay", "orders", "--sequence", "777", "--dry-run"], dead),
+        (&["dead-letters", "purge", "orders", "--sequence", "777"], dead),
+        (&["replay", "orders", "--sequence", "777"], "switchboard timeline 777\n"),
+        (
+            &["replay", "orders", "--sequence", "777,778"],
+            "each of the sequences 777, 778 is not kept, or group orders",
+        ),
+    ] {
+        let ran = gateway.run(line).await;
+        assert_eq!((ran.exit, ran.out.as_str()), (Exit::NotFound, ""), "{ran:?}");
+        assert!(ran.notes.contains(words), "{ran:?}");
+    }
+    let ran = gateway.run(&["replay", "orders", "--sequence", "777", "--json"]).await;
+    assert_eq!((ran.exit, ran.out.as_str()), (Exit::NotFound, "{\"replayed\":\"0\",\"total\":\"0\"}\n"));
+    // Nothing of a chat is no mistake.
+    let ran = gateway.run(&["replay", "orders", "--chat", "42"]).await;
+    assert_eq!((ran.exit, ran.out.as_str()), (Exit::Done, "Replayed 0 updates to group orders.\n"));
 }
 
 #[tokio::test]

@@ -1,7 +1,10 @@
 //! Why did chat X get no answer?
 
+use std::collections::HashMap;
+
 use prost_types::Timestamp;
-use tonic::Status;
+use tonic::{Code, Status};
+use tonic_types::{ErrorDetails, StatusExt};
 
 use super::{Fake, Gateway};
 use crate::cli::exit::Exit;
@@ -62,9 +65,14 @@ fn timelines(sequence: i64) -> Vec<GroupTimeline> {
     let audit = GroupTimeline {
         attempts: vec![acked],
         settle_time: at(sequence, 905),
+        explanation: "group audit: update 17 was handled: worker-1 acked it.".into(),
         ..group("audit", UpdateState::Acked)
     };
-    vec![audit, group("mail", UpdateState::NotMatched), orders]
+    let mail = GroupTimeline {
+        explanation: "group mail: update 17 was not matched by the group's filter when it came.".into(),
+        ..group("mail", UpdateState::NotMatched)
+    };
+    vec![audit, mail, orders]
 }
 
 async fn gateway() -> Gateway {
@@ -120,10 +128,10 @@ stored    2026-05-28T20:26:57Z, 2 ms later
 ✓ audit: acked, 905 ms after it was received
     TRY  DELIVERED     AFTER  CONSUMER  OUTCOME    TOOK  REASON
       1  20:26:57.005   5 ms  worker-1  acked    900 ms  -
-    worker-1 handled it: what it answered is in its own log.
+    update 17 was handled: worker-1 acked it.
 
 – mail: not matched
-    The group's filter did not match it when it was stored.
+    update 17 was not matched by the group's filter when it came.
     Next: switchboard groups show mail"
     );
 }
@@ -170,4 +178,38 @@ async fn an_update_is_shown_with_its_json_as_it_was_sent() {
     assert!(ran.out.contains("  \"message\": {\n    \"text\": \"buy 1\"\n  }\n}\n"), "{ran:?}");
     let ran = gateway().await.run(&["updates", "show", "99"]).await;
     assert_eq!(ran.exit, Exit::NotFound);
+}
+
+#[tokio::test]
+async fn a_chat_of_which_nothing_is_kept_may_have_been_purged() {
+    let well = Fake::default()
+        .on("list_updates", |_: ListUpdatesRequest| Ok::<_, Status>(ListUpdatesResponse::default()))
+        .on("get_bot", |_: GetBotRequest| {
+            let bot = Bot { connected_time: at(0, 0), username: "shop_bot".into(), ..Bot::default() };
+            Ok::<_, Status>(GetBotResponse { bot: Some(bot) })
+        });
+    let ran = well.start().await.run(&["timeline", "--chat", "42"]).await;
+    assert_eq!(ran.exit, Exit::NotFound);
+    let why = "of this chat none came, or they were purged, or they are older than what is kept";
+    assert!(ran.notes.contains(why), "{ran:?}");
+}
+
+#[tokio::test]
+async fn a_number_that_is_no_sequence_may_be_telegrams_id() {
+    let unknown = Fake::default().on("get_update", |_: GetUpdateRequest| {
+        let details = ErrorDetails::with_error_info("UPDATE_NOT_FOUND", "switchboard", HashMap::new());
+        let message = "there is no update with the sequence 728722417";
+        Err::<GetUpdateResponse, _>(Status::with_error_details(Code::NotFound, message, details))
+    });
+    let gateway = unknown.start().await;
+    for line in [&["timeline", "728722417"][..], &["updates", "show", "728722417"]] {
+        let ran = gateway.run(line).await;
+        assert_eq!(ran.exit, Exit::NotFound);
+        assert!(
+            ran.notes.ends_with("if 728722417 is Telegram's update_id: --update-id 728722417\n"),
+            "{ran:?}"
+        );
+    }
+    let ran = gateway.run(&["timeline", "--update-id", "728722417"]).await;
+    assert!(ran.exit == Exit::NotFound && !ran.notes.contains("--update-id"), "{ran:?}");
 }

@@ -84,35 +84,14 @@ pub(super) fn state(times: &Times, stored: &StoredUpdate, timeline: &GroupTimeli
 /// Why it is at that, in lines that fit the terminal.
 pub(super) fn explained(session: &Session, timeline: &GroupTimeline) -> Vec<String> {
     let room = session.console.columns().map_or(usize::MAX, |columns| columns.saturating_sub(MARGIN.len()));
-    let lines = text::wrapped(&explanation(timeline), room);
+    let lines = text::wrapped(explanation(timeline), room);
     lines.into_iter().map(|line| format!("{MARGIN}{line}")).collect()
 }
 
-/// The gateway's own words on why it is not settled; without any, what the state means.
-fn explanation(timeline: &GroupTimeline) -> String {
-    if !timeline.explanation.is_empty() {
-        // The line above names the group.
-        let group = format!("group {}: ", timeline.group);
-        return timeline.explanation.strip_prefix(&group).unwrap_or(&timeline.explanation).to_owned();
-    }
-    match timeline.state() {
-        UpdateState::NotMatched => "The group's filter did not match it when it was stored.".to_owned(),
-        UpdateState::BeforeStart => "It came before the group's start.".to_owned(),
-        UpdateState::Expired => "It got older than the group lets it get.".to_owned(),
-        UpdateState::Purged => "An operator removed it.".to_owned(),
-        UpdateState::Settled => {
-            "How it was settled is not known any more, or a seek passed over it.".to_owned()
-        }
-        UpdateState::Rejected | UpdateState::DeadLettered => {
-            let last = timeline.attempts.last().filter(|attempt| !attempt.reason.is_empty());
-            last.map_or_else(String::new, |attempt| format!("The last attempt said: {}", attempt.reason))
-        }
-        UpdateState::Acked => {
-            let by = timeline.attempts.last().map(|attempt| attempt.consumer_id.as_str());
-            format!("{} handled it: what it answered is in its own log.", by.unwrap_or("A consumer"))
-        }
-        _ => String::new(),
-    }
+/// The gateway's own words. The line above names the group.
+fn explanation(timeline: &GroupTimeline) -> &str {
+    let group = format!("group {}: ", timeline.group);
+    timeline.explanation.strip_prefix(&group).unwrap_or(&timeline.explanation)
 }
 
 /// A command to go on with; `None` where there is nothing to do.
@@ -193,13 +172,11 @@ mod tests {
     }
 
     #[test]
-    fn the_gateways_own_explanation_comes_first() {
-        let explained = GroupTimeline { explanation: "Because.".into(), ..timeline(UpdateState::Settled) };
-        assert_eq!(explanation(&explained), "Because.");
+    fn the_gateways_words_are_shown_without_the_group_that_the_line_above_names() {
         let named =
             GroupTimeline { explanation: "group orders: because".into(), ..timeline(UpdateState::Pending) };
         assert_eq!(explanation(&named), "because");
-        assert!(explanation(&timeline(UpdateState::NotMatched)).contains("filter"));
-        assert_eq!(explanation(&timeline(UpdateState::Outstanding)), "");
+        let unnamed = GroupTimeline { explanation: "Because.".into(), ..timeline(UpdateState::Settled) };
+        assert_eq!(explanation(&unnamed), "Because.");
     }
 }

@@ -76,7 +76,10 @@ fn whether_updates_come_in(bot: &Bot, times: &Times) -> Vec<String> {
     let problem_is = if comes_in(bot) {
         let last = times.show(bot.last_update_time.as_ref());
         let last = if last.is_empty() { "none since the gateway started".to_owned() } else { last };
-        lines.push(format!("  updates do come in (the last one: {last}), but none of this chat did"));
+        lines.push(format!(
+            "  updates do come in (the last one: {last}); of this chat none came, or they were purged, or they are older \
+             than what is kept"
+        ));
         lines.push(format!(
             "  Telegram sends them to @{} only; in a group it sends a bot in privacy mode little but commands",
             text::printable(&bot.username)

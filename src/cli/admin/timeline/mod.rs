@@ -8,6 +8,7 @@ use clap::Args;
 
 use super::failure::Failure;
 use super::session::{Session, Target};
+use super::values;
 use crate::grpc::proto::client::get_update_request::Id;
 use crate::grpc::proto::client::{GetUpdateRequest, GetUpdateResponse};
 
@@ -18,7 +19,8 @@ pub struct TimelineArgs {
     which: Which,
 
     /// With --chat: so many of its newest updates
-    #[arg(long, value_name = "N", default_value_t = 10, value_parser = clap::value_parser!(u32).range(1..=200))]
+    #[arg(long, value_name = "N", default_value_t = 10, allow_negative_numbers = true,
+        value_parser = clap::value_parser!(u32).range(1..=200))]
     limit: u32,
 
     #[command(flatten)]
@@ -29,11 +31,11 @@ pub struct TimelineArgs {
 #[group(required = true, multiple = false)]
 struct Which {
     /// The update's sequence
-    #[arg(value_name = "SEQUENCE")]
+    #[arg(value_name = "SEQUENCE", allow_negative_numbers = true, value_parser = values::sequence)]
     sequence: Option<i64>,
 
     /// By Telegram's id instead; of several the newest
-    #[arg(long, value_name = "ID", allow_negative_numbers = true)]
+    #[arg(long, value_name = "ID", allow_negative_numbers = true, value_parser = values::update_id)]
     update_id: Option<i64>,
 
     /// The newest updates of this chat
@@ -48,7 +50,10 @@ impl TimelineArgs {
             return chat::run(session, chat, self.limit).await;
         }
         let id = sequence.map(Id::Sequence).or(update_id.map(Id::UpdateId));
-        let update = get(session, id).await?;
+        let update = match (get(session, id).await, sequence) {
+            (Err(failure), Some(sequence)) => return Err(failure.or_an_update_id(sequence)),
+            (update, _) => update?,
+        };
         session.show(&update, |session| one::lines(session, &update))
     }
 }

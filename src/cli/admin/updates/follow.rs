@@ -28,7 +28,7 @@ async fn look_every(interval: Duration, args: &ListArgs, session: &mut Session) 
         session.console.flush()
     };
     let mut seen = newest(session).await?;
-    let mut first = list(session, args.request(session), args.limit).await?.items;
+    let mut first = list(session, args.request(session)?, args.limit).await?.items;
     first.reverse();
     seen = seen.max(first.last().map(Seen::of).unwrap_or_default());
     print(session, &first)?;
@@ -87,7 +87,7 @@ async fn look(args: &ListArgs, session: &mut Session, seen: &mut Seen) -> Result
     if newest.sequence <= seen.sequence {
         return Ok(Vec::new());
     }
-    let mut request = args.request(session);
+    let mut request = args.request(session)?;
     let selection = request.selection.take().unwrap_or_default();
     let start_time = later(selection.start_time, seen.overlapping());
     request.selection = Some(Selection { start_time: Some(start_time), ..selection });

@@ -73,21 +73,21 @@ impl UpdatesArgs {
 
 impl ListArgs {
     async fn run(&self, session: &mut Session) -> Result<(), Failure> {
-        let listed = list(session, self.request(session), self.limit).await?;
+        let listed = list(session, self.request(session)?, self.limit).await?;
         let mut table = self.table(session);
         session.show_list(&listed.items, &mut table, |times, update| self.row(times, update))?;
         session.remark_on(&listed, "updates");
         Ok(())
     }
 
-    fn request(&self, session: &Session) -> ListUpdatesRequest {
-        ListUpdatesRequest {
+    fn request(&self, session: &Session) -> Result<ListUpdatesRequest, Failure> {
+        Ok(ListUpdatesRequest {
             bot: session.bot.clone(),
-            selection: Some(self.which.selection(session.now())),
+            selection: Some(self.which.selection(session.now())?),
             contains: self.contains.clone().unwrap_or_default(),
             view: if self.full { View::Full } else { View::Basic }.into(),
             ..ListUpdatesRequest::default()
-        }
+        })
     }
 
     fn table(&self, session: &Session) -> Table {

@@ -4,6 +4,7 @@ use clap::Args;
 
 use super::super::failure::Failure;
 use super::super::session::Session;
+use super::super::values;
 use super::super::words::count;
 use crate::grpc::proto::client::purge_updates_request::Whose;
 use crate::grpc::proto::client::{PurgeUpdatesRequest, PurgeUpdatesResponse};
@@ -34,7 +35,7 @@ struct WhoseArgs {
     user: Option<i64>,
 
     /// One update
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", allow_negative_numbers = true, value_parser = values::sequence)]
     sequence: Option<i64>,
 }
 

@@ -6,7 +6,7 @@ use super::super::failure::Failure;
 use super::super::session::Session;
 use super::super::table::Facts;
 use super::super::times::Times;
-use super::super::words;
+use super::super::{values, words};
 use crate::cli::text;
 use crate::grpc::proto::client::get_update_request::Id;
 use crate::grpc::proto::client::{GetUpdateRequest, StoredUpdate};
@@ -15,11 +15,11 @@ use crate::grpc::proto::client::{GetUpdateRequest, StoredUpdate};
 #[group(required = true, multiple = false)]
 pub(super) struct ShowArgs {
     /// Its sequence
-    #[arg(value_name = "SEQUENCE")]
+    #[arg(value_name = "SEQUENCE", allow_negative_numbers = true, value_parser = values::sequence)]
     sequence: Option<i64>,
 
     /// By Telegram's id instead; of several the newest
-    #[arg(long, value_name = "ID", allow_negative_numbers = true)]
+    #[arg(long, value_name = "ID", allow_negative_numbers = true, value_parser = values::update_id)]
     update_id: Option<i64>,
 }
 
@@ -27,7 +27,10 @@ impl ShowArgs {
     pub(super) async fn run(self, session: &mut Session) -> Result<(), Failure> {
         let id = self.sequence.map(Id::Sequence).or(self.update_id.map(Id::UpdateId));
         let request = GetUpdateRequest { bot: session.bot.clone(), id };
-        let response = session.client.get_update(request).await?.into_inner();
+        let response = match (session.client.get_update(request).await, self.sequence) {
+            (Err(status), Some(sequence)) => return Err(Failure::from(status).or_an_update_id(sequence)),
+            (response, _) => response?.into_inner(),
+        };
         session.show(&response, |session| {
             let stored = response.update.clone().unwrap_or_default();
             let mut lines = facts(&session.times(), &stored).lines();

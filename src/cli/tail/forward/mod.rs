@@ -234,7 +234,8 @@ impl Posted {
             }
             Ok(_) => {}
             Err(failure) => {
-                line += &format!("  comes again; {}", line::shown(&failure.reason, MAX_REASON_CHARS));
+                // Whether it comes again is the group's to say: this may be the failure that makes a dead letter.
+                line += &format!("  failed; {}", line::shown(&failure.reason, MAX_REASON_CHARS));
             }
         }
         if let Err(why) = &self.settled {
@@ -283,13 +284,10 @@ mod tests {
     fn a_line_says_what_failed_and_cannot_be_steered_by_it() {
         let reason = "HTTP 500: \u{1b}[2Jboom".to_owned();
         let line = posted(3, Err(Failure { status: Some(500), reason, delay: None })).line(0);
-        assert!(
-            line.ends_with("500     12 ms  (attempt 3)  comes again; HTTP 500: \u{FFFD}[2Jboom"),
-            "{line}"
-        );
+        assert!(line.ends_with("500     12 ms  (attempt 3)  failed; HTTP 500: \u{FFFD}[2Jboom"), "{line}");
         let reason = "Connection refused".to_owned();
         let line = posted(1, Err(Failure { status: None, reason, delay: None })).line(0);
-        assert!(line.ends_with("  -     12 ms  comes again; Connection refused"), "{line}");
+        assert!(line.ends_with("  -     12 ms  failed; Connection refused"), "{line}");
     }
 
     #[test]

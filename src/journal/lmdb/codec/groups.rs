@@ -82,7 +82,7 @@ fn decode_filter(decoder: &mut Decoder<'_>) -> Option<Option<Filter>> {
     if parts == FilterParts::default() {
         return Some(None);
     }
-    Filter::new(parts).ok().map(Some)
+    Filter::recorded(parts).ok().map(Some)
 }
 
 pub(in crate::journal::lmdb) fn decode_group(key: &[u8], value: &[u8]) -> Option<GroupRecord> {

@@ -5,12 +5,13 @@ use std::path::Path;
 use std::process::Command;
 
 use super::{BOT, Directory, OPTIONS};
-use crate::journal::contract::{Place as _, updates};
+use crate::journal::contract::{Place as _, group, updates};
 use crate::journal::lmdb::environment::DATA_FILE;
 use crate::journal::lmdb::open::{LOCK_FILE, RESTORE_DIR};
 use crate::journal::lmdb::tables::{Table, Writer};
 use crate::journal::lmdb::{LmdbJournal, OpenError, Options, open};
 use crate::journal::{Journal as _, JournalReader as _};
+use crate::model::{Batch, Filter, FilterParts, GroupRecord, Sequence};
 
 /// Tells the test of that name, run in a process of its own, which directory to open.
 const DIRECTORY: &str = "SWITCHBOARD_TEST_JOURNAL";
@@ -223,4 +224,16 @@ fn every_journal_has_an_id_of_its_own_that_stays() {
     let id = |place: &Directory| place.open().reader().recover().unwrap().journal_id;
     assert_eq!(id(&one), id(&one));
     assert_ne!(id(&one), id(&other));
+}
+
+#[test]
+fn a_filter_that_an_older_release_let_in_is_still_read() {
+    let place = Directory::new();
+    let parts = FilterParts { chat_ids: vec![0], ..FilterParts::default() };
+    assert!(Filter::new(parts.clone()).is_err(), "this release refuses it");
+    let filter = Filter::recorded(parts).unwrap();
+    let record = GroupRecord { filters: vec![(Sequence(1), Some(filter.clone()))], ..group(1) };
+    place.open().commit(&Batch { groups: vec![record], ..Batch::default() }).unwrap();
+    let recovered = place.open().reader().recover().unwrap();
+    assert_eq!(recovered.groups[0].record.filter(), Some(&filter));
 }

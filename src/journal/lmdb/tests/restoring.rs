@@ -66,6 +66,18 @@ fn a_backup_is_restored_whole_under_a_new_id() {
 }
 
 #[test]
+fn nobody_else_can_read_a_backup_or_what_is_restored_from_one() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let place = Directory::new();
+    let (_journal, file) = backed_up(&place);
+    let dir = place.0.path().join("restored");
+    restore(&file, &dir).unwrap();
+    let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
+    assert_eq!(mode(&place.path().join(DATA_FILE)), 0o600, "as the gateway makes it");
+    assert_eq!((mode(&file), mode(&dir.join(DATA_FILE))), (0o600, 0o600));
+}
+
+#[test]
 fn a_backup_is_compact_and_does_not_overwrite() {
     let place = Directory::new();
     let (journal, file) = backed_up(&place);
