@@ -12,6 +12,7 @@
 
 mod ages;
 mod backup;
+mod chart_upgrade;
 mod checker;
 mod collector;
 mod commands;
