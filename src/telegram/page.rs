@@ -8,7 +8,7 @@ use serde_json::value::RawValue;
 
 /// The elements of a getUpdates answer.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(super) struct RawPage {
+pub struct RawPage {
     /// The elements, as they came.
     pub elements: Vec<Bytes>,
     /// What comes after the last whole element where the answer breaks off.
@@ -41,6 +41,21 @@ pub(super) fn salvage(body: &Bytes) -> Option<RawPage> {
         let (element, after) = rest.split_at(end);
         page.elements.push(body.slice_ref(element.trim_ascii_end()));
         rest = after.strip_prefix(b",").unwrap_or(after);
+    }
+}
+
+/// The elements of a whole getUpdates answer; `None` if it is none.
+#[cfg(any(test, feature = "simulation"))]
+#[must_use]
+pub fn read_page(body: &Bytes) -> Option<RawPage> {
+    #[derive(serde::Deserialize)]
+    struct Envelope<'a> {
+        #[serde(borrow)]
+        result: &'a RawValue,
+    }
+    match serde_json::from_slice::<Envelope<'_>>(body) {
+        Ok(envelope) => split(body, envelope.result),
+        Err(_) => salvage(body),
     }
 }
 

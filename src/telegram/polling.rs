@@ -1,32 +1,23 @@
-//! Long polling. What was not made durable is never confirmed: the offset is 1 + the last id of a page that is wholly
-//! durable, and after every start there is none until a page has come.
+//! Long polling. What was not made durable is never confirmed: where it stands is in [`Position`].
 
 use std::time::Duration;
 
-use bytes::Bytes;
 use tokio::time::Instant;
 
 use super::api::GetUpdates;
 use super::backoff::Backoff;
 use super::page::RawPage;
+use super::position::{Passed, Position};
 use super::status::ActiveMode;
 use super::{CallError, Conflict, Ended, Telegram};
 use crate::intake::{AppendError, IntakeState};
 
 /// The most that Telegram gives at once.
 const LIMIT: u8 = 100;
-/// An answer that breaks off before its first element is whole is asked for again this many times before the rest is
-/// taken for an element that cannot be read.
-const DAMAGED_TRIES: u32 = 3;
 
 /// Where polling stands.
-struct Position {
-    /// What to ask for next; none until a page has come.
-    offset: Option<i64>,
-    /// The unreadable elements of the last page, which are quarantined already.
-    set_aside: Vec<Bytes>,
-    /// How many answers in a row had no whole element.
-    damaged: u32,
+struct Standing {
+    position: Position,
     trouble: Backoff,
     conflict: Backoff,
     last_conflict: Option<Instant>,
@@ -34,23 +25,11 @@ struct Position {
     fresh: bool,
 }
 
-/// What became of a page.
-enum Stored {
-    /// It is durable and can be confirmed.
-    Durable,
-    /// It can neither be read nor passed for now.
-    Stuck,
-    /// It could not be made durable.
-    Refused(AppendError),
-}
-
 impl Telegram {
     /// Polls until polling is not the way any more.
     pub(super) async fn poll(&self) -> Ended {
-        let mut at = Position {
-            offset: None,
-            set_aside: Vec::new(),
-            damaged: 0,
+        let mut at = Standing {
+            position: Position::default(),
             trouble: self.backoff(self.pace.trouble),
             conflict: self.backoff(self.pace.conflict),
             last_conflict: None,
@@ -64,7 +43,7 @@ impl Telegram {
             let timeout = if at.fresh { Duration::ZERO } else { self.settings.poll_timeout };
             let asked = kinds.current();
             let request = GetUpdates {
-                offset: at.offset,
+                offset: at.position.offset(),
                 limit: LIMIT,
                 timeout: timeout.as_secs(),
                 allowed_updates: &asked,
@@ -79,13 +58,13 @@ impl Telegram {
             }
             match answer {
                 Ok(page) => match self.store(page, &mut at).await {
-                    Stored::Durable => self.polled(&mut at),
-                    Stored::Stuck => {
+                    Passed::All => self.polled(&mut at),
+                    Passed::Stuck => {
                         self.reporter.degraded("Telegram's next update cannot be read; trying to pass it");
                         tokio::time::sleep(at.trouble.wait()).await;
                     }
-                    Stored::Refused(AppendError::Stopped) => return Ended::DriverStopped,
-                    Stored::Refused(AppendError::Paused(_)) => {
+                    Passed::Refused(AppendError::Stopped) => return Ended::DriverStopped,
+                    Passed::Refused(AppendError::Paused(_)) => {
                         tokio::time::sleep(at.trouble.wait()).await;
                     }
                 },
@@ -115,23 +94,11 @@ impl Telegram {
     }
 
     /// Makes a page durable and moves the offset past it.
-    async fn store(&self, page: RawPage, at: &mut Position) -> Stored {
-        let RawPage { mut elements, damaged } = page;
-        if let (true, Some(rest)) = (elements.is_empty(), damaged) {
-            at.damaged += 1;
-            if at.damaged < DAMAGED_TRIES {
-                return Stored::Stuck;
-            }
-            elements.push(rest);
-        } else {
-            at.damaged = 0;
-        }
-        let stored = self.intake.page(&elements, |element| at.set_aside.contains(element)).await;
-        let page = match stored {
-            Ok(page) => page,
-            Err(error) => return Stored::Refused(error),
-        };
-        for (element, reason) in &page.quarantined {
+    async fn store(&self, page: RawPage, at: &mut Standing) -> Passed {
+        let Some(elements) = at.position.take(page) else { return Passed::Stuck };
+        let position = &at.position;
+        let stored = self.intake.page(&elements, |element| position.is_set_aside(element)).await;
+        for (element, reason) in stored.iter().flat_map(|page| &page.quarantined) {
             // The content is somebody's message: it is in the journal, not in the log.
             let bytes = element.len();
             tracing::error!(
@@ -140,25 +107,12 @@ impl Telegram {
                 "{reason}: quarantined in the journal and passed"
             );
         }
-        at.set_aside.retain(|element| elements.contains(element));
-        at.set_aside.extend(page.quarantined.into_iter().map(|(element, _)| element));
-        match (page.last_id, elements.is_empty()) {
-            (Some(last), _) => at.offset = Some(last.saturating_add(1)),
-            (None, true) => {}
-            (None, false) => {
-                // Nothing here says its id. Ids grow and the first element is at the offset or above it: one step
-                // confirms that element or nothing, never an update that was not seen. Without an offset, the next
-                // readable update will take it along.
-                at.offset = at.offset.map(|offset| offset.saturating_add(1));
-                return Stored::Stuck;
-            }
-        }
-        Stored::Durable
+        at.position.pass(&elements, stored)
     }
 
     /// A poll has worked. Whether somebody else polls too is only known after a while without a conflict: two that
     /// take turns both get pages.
-    fn polled(&self, at: &mut Position) {
+    fn polled(&self, at: &mut Standing) {
         at.fresh = false;
         at.trouble.reset();
         if at.last_conflict.is_none_or(|last| last.elapsed() > self.pace.conflict_memory) {

@@ -1,0 +1,95 @@
+//! Where polling stands: which offset is asked for next, and what of the last page could not be read.
+//!
+//! The offset is 1 + the last id of a page that is wholly durable, and after every start there is none until a page has
+//! come.
+
+use bytes::Bytes;
+
+use super::page::RawPage;
+use crate::intake::{AppendError, Page};
+use crate::mutation::{self, Mutation};
+
+/// An answer that breaks off before its first element is whole is asked for again this many times before the rest is
+/// taken for an element that cannot be read.
+const DAMAGED_TRIES: u32 = 3;
+
+/// Where polling stands.
+#[derive(Clone, Debug, Default)]
+pub struct Position {
+    /// What to ask for next; none until a page has come.
+    offset: Option<i64>,
+    /// The unreadable elements of the last page, which are quarantined already.
+    set_aside: Vec<Bytes>,
+    /// How many answers in a row had no whole element.
+    damaged: u32,
+}
+
+/// What became of a page.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Passed {
+    /// It is durable: the next poll confirms it.
+    All,
+    /// None of its elements says its id: it comes again.
+    Stuck,
+    /// It could not be made durable: it comes again.
+    Refused(AppendError),
+}
+
+impl Position {
+    /// What to ask for next. Telegram forgets everything below.
+    #[must_use]
+    pub fn offset(&self) -> Option<i64> {
+        self.offset
+    }
+
+    /// The elements of an answer that are to be made durable; `None` if it shall be asked for again.
+    pub fn take(&mut self, page: RawPage) -> Option<Vec<Bytes>> {
+        let RawPage { mut elements, damaged } = page;
+        if let (true, Some(rest)) = (elements.is_empty(), damaged) {
+            self.damaged += 1;
+            if self.damaged < DAMAGED_TRIES {
+                return None;
+            }
+            elements.push(rest);
+        } else {
+            self.damaged = 0;
+        }
+        Some(elements)
+    }
+
+    /// Whether an unreadable element has been quarantined before.
+    #[must_use]
+    pub fn is_set_aside(&self, element: &Bytes) -> bool {
+        self.set_aside.contains(element)
+    }
+
+    /// The elements are durable, or they are not.
+    pub fn pass(&mut self, elements: &[Bytes], stored: Result<Page, AppendError>) -> Passed {
+        let page = match stored {
+            Ok(page) => page,
+            Err(error) => {
+                if mutation::on(Mutation::ConfirmRefusedPage) {
+                    self.offset = self.offset.map(|offset| offset.saturating_add(1));
+                }
+                return Passed::Refused(error);
+            }
+        };
+        self.set_aside.retain(|element| elements.contains(element));
+        self.set_aside.extend(page.quarantined.into_iter().map(|(element, _)| element));
+        match (page.last_id, elements.is_empty()) {
+            (Some(last), _) => {
+                let unseen = i64::from(mutation::on(Mutation::PassUnseen));
+                self.offset = Some(last.saturating_add(1 + unseen));
+            }
+            (None, true) => {}
+            (None, false) => {
+                // Nothing here says its id. Ids grow and the first element is at the offset or above it: one step
+                // confirms that element or nothing, never an update that was not seen. Without an offset, the next
+                // readable update will take it along.
+                self.offset = self.offset.map(|offset| offset.saturating_add(1));
+                return Passed::Stuck;
+            }
+        }
+        Passed::All
+    }
+}
