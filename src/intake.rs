@@ -13,6 +13,7 @@ use tokio::sync::watch;
 
 use crate::driver::{BotHandle, NewUpdate};
 use crate::model::{KeyHash, Label, Payload, Quarantined};
+use crate::mutation::{self, Mutation};
 use crate::observe::metrics::{BotLabels, IntakeLabels, Metrics};
 use crate::update::{KindCode, ParseError, Update, parse};
 use crate::wire::encode_update;
@@ -31,6 +32,8 @@ pub struct Intake {
     /// When the last update came, in milliseconds since 1970; 0 if none did.
     last_received: Arc<AtomicU64>,
     metrics: Metrics,
+    /// Tells when an update was received.
+    clock: fn() -> UnixMillis,
 }
 
 /// Why a webhook's body was not stored.
@@ -60,7 +63,14 @@ impl Intake {
     #[must_use]
     pub fn new(handle: BotHandle, metrics: Metrics) -> Self {
         let bot = handle.bot().into();
-        Self { handle, bot, last_received: Arc::default(), metrics }
+        Self { handle, bot, last_received: Arc::default(), metrics, clock: now }
+    }
+
+    /// The same with another clock.
+    #[cfg(any(test, feature = "simulation"))]
+    #[must_use]
+    pub fn with_clock(self, clock: fn() -> UnixMillis) -> Self {
+        Self { clock, ..self }
     }
 
     /// The bot's name.
@@ -74,7 +84,7 @@ impl Intake {
     /// # Errors
     /// [`WebhookError`]: nothing may be confirmed to Telegram.
     pub async fn webhook(&self, body: Bytes) -> Result<Appended, WebhookError> {
-        let received = now();
+        let received = (self.clock)();
         let update = self.new_update(&parse(&body)?, received);
         // The update has its own copy of the JSON: the body must not be held twice until the commit.
         drop(body);
@@ -92,7 +102,7 @@ impl Intake {
         elements: &[Bytes],
         known: impl Fn(&Bytes) -> bool,
     ) -> Result<Page, AppendError> {
-        let received = now();
+        let received = (self.clock)();
         let mut page = Page::default();
         let mut updates = Vec::with_capacity(elements.len());
         let mut quarantined = Vec::new();
@@ -104,7 +114,7 @@ impl Intake {
                 }
                 Err(error) => {
                     page.last_id = salvaged_id(element).or(page.last_id);
-                    if !known(element) {
+                    if !known(element) && !mutation::on(Mutation::PassUnreadable) {
                         let reason: Box<str> = format!("a polled element {error}").into();
                         // A copy: the element is a part of the whole page's memory.
                         let element = Bytes::copy_from_slice(element);

@@ -27,6 +27,7 @@ pub mod inspect;
 pub mod intake;
 pub mod journal;
 pub mod model;
+pub mod mutation;
 pub mod observe;
 pub mod simulator;
 pub mod telegram;

@@ -13,6 +13,7 @@ use crate::model::{
     AttemptOutcome, Batch, EndedAttempt, Event, GroupId, GroupName, GroupRecord, GroupView, Head, HeldState,
     Now, Sequence, Start,
 };
+use crate::mutation::{self, Mutation};
 
 /// Replayed updates of one group that may be pending: they are all in memory.
 pub(super) const MAX_REPLAYS: usize = 10_000;
@@ -87,7 +88,9 @@ impl<R: JournalReader> Core<R> {
                     Some(Granted::DeadLettersPurged { group, count, reply })
                 }
             },
-            Steer::Purge { sequences, reply } => {
+            Steer::Purge { mut sequences, reply } => {
+                // What is still to come must not count as settled.
+                sequences.retain(|at| *at <= self.last_sequence);
                 let mut heads = Vec::new();
                 for at in &sequences {
                     heads.extend(self.stored_head(*at)?);
@@ -163,7 +166,8 @@ impl<R: JournalReader> Core<R> {
                     let cursor = self.dispatcher.cursor(record.id).unwrap_or_default();
                     // One that no update has come under is forgotten.
                     record.filters.retain(|(from, _)| *from <= end);
-                    record.filters.push((end.next(), filter));
+                    let from = if mutation::on(Mutation::FilterThePast) { Sequence(1) } else { end.next() };
+                    record.filters.push((from, filter));
                     while record.filters.len() > MAX_FILTERS
                         && record.filters.get(1).is_some_and(|(from, _)| *from <= cursor)
                     {
@@ -180,7 +184,9 @@ impl<R: JournalReader> Core<R> {
                 batch.events.extend(self.revoked(now, &record));
                 let cursor = Sequence(start.0 - 1);
                 record.generation += 1;
-                record.base_generation = record.generation;
+                if !mutation::on(Mutation::SeekKeepsTokens) {
+                    record.base_generation = record.generation;
+                }
                 record.start = start;
                 // What is sought is matched by the current filter, whenever it came.
                 record.filters =

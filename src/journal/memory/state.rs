@@ -1,4 +1,4 @@
-//! What a journal should hold, kept the simplest way.
+//! What a journal holds, kept the simplest way.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -7,38 +7,39 @@ use crate::model::{
     AttemptRecord, Batch, Event, GroupId, GroupName, GroupRecord, Head, IdRange, Payload, Quarantined,
     Sequence, StoredDeadLetter, UnixMillis,
 };
+use crate::mutation::{self, Mutation};
 
 /// One group.
 #[derive(Clone, Debug)]
-pub(super) struct ModelGroup {
-    pub(super) record: GroupRecord,
-    pub(super) cursor: Sequence,
-    pub(super) settled: BTreeSet<Sequence>,
-    pub(super) attempts: BTreeMap<Sequence, AttemptRecord>,
-    pub(super) dead: BTreeMap<Sequence, StoredDeadLetter>,
-    pub(super) replays: BTreeMap<Sequence, u32>,
+pub(in crate::journal) struct GroupState {
+    pub(in crate::journal) record: GroupRecord,
+    pub(in crate::journal) cursor: Sequence,
+    pub(in crate::journal) settled: BTreeSet<Sequence>,
+    pub(in crate::journal) attempts: BTreeMap<Sequence, AttemptRecord>,
+    pub(in crate::journal) dead: BTreeMap<Sequence, StoredDeadLetter>,
+    pub(in crate::journal) replays: BTreeMap<Sequence, u32>,
 }
 
-/// A whole journal.
+/// A whole journal. It has been opened no time yet.
 #[derive(Clone, Debug)]
-pub(super) struct Model {
+pub(in crate::journal) struct State {
     /// What does not follow from the rest.
-    pub(super) recovered: Recovered,
-    pub(super) heads: BTreeMap<Sequence, Head>,
-    pub(super) payloads: BTreeMap<Sequence, Payload>,
-    pub(super) groups: BTreeMap<GroupId, ModelGroup>,
-    pub(super) ids: BTreeMap<(u32, i64), i64>,
-    pub(super) deleted: BTreeSet<GroupName>,
-    pub(super) quarantined: BTreeMap<u64, Quarantined>,
+    pub(in crate::journal) recovered: Recovered,
+    pub(in crate::journal) heads: BTreeMap<Sequence, Head>,
+    pub(in crate::journal) payloads: BTreeMap<Sequence, Payload>,
+    pub(in crate::journal) groups: BTreeMap<GroupId, GroupState>,
+    pub(in crate::journal) ids: BTreeMap<(u32, i64), i64>,
+    pub(in crate::journal) deleted: BTreeSet<GroupName>,
+    pub(in crate::journal) quarantined: BTreeMap<u64, Quarantined>,
     /// By update, group, time, generation, attempt, and how it was settled.
-    pub(super) events: BTreeMap<(Sequence, GroupId, UnixMillis, u32, u32, u8), Event>,
+    pub(in crate::journal) events: BTreeMap<(Sequence, GroupId, UnixMillis, u32, u32, u8), Event>,
 }
 
-impl Model {
-    pub(super) fn new(journal_id: u64) -> Self {
+impl State {
+    pub(in crate::journal) fn new(journal_id: u64) -> Self {
         let recovered = Recovered {
             journal_id,
-            boot: 1,
+            boot: 0,
             last_sequence: Sequence(0),
             first_stored: None,
             last_time: UnixMillis(0),
@@ -61,11 +62,11 @@ impl Model {
         }
     }
 
-    pub(super) fn apply(&mut self, batch: &Batch) {
-        for record in &batch.groups {
+    pub(in crate::journal) fn apply(&mut self, batch: &Batch) {
+        for record in batch.groups.iter().chain(&batch.changed_groups) {
             self.seen(record.created);
             self.recovered.last_group = self.recovered.last_group.max(record.id);
-            let new = || ModelGroup {
+            let new = || GroupState {
                 record: record.clone(),
                 cursor: Sequence(0),
                 settled: BTreeSet::new(),
@@ -147,7 +148,8 @@ impl Model {
         for (group, cursor) in &batch.cursors {
             let Some(state) = self.groups.get_mut(group) else { continue };
             state.cursor = state.cursor.max(*cursor);
-            state.settled = state.settled.split_off(&state.cursor.next());
+            let more = u64::from(mutation::on(Mutation::ForgetOneMoreThanCursor));
+            state.settled = state.settled.split_off(&Sequence(state.cursor.0 + 1 + more));
         }
         self.trim_and_purge(batch);
         self.quarantined.retain(|number, _| *number > batch.forget_quarantined_to);
@@ -157,7 +159,7 @@ impl Model {
     }
 
     fn trim_and_purge(&mut self, batch: &Batch) {
-        let waits = |groups: &BTreeMap<_, ModelGroup>, at| {
+        let waits = |groups: &BTreeMap<_, GroupState>, at| {
             groups.values().any(|group| group.replays.contains_key(at))
         };
         let trimmed = batch.trimmed.iter().filter(|at| !waits(&self.groups, at)).copied();
@@ -186,7 +188,7 @@ impl Model {
         self.recovered.last_time = self.recovered.last_time.max(time);
     }
 
-    pub(super) fn recover(&self) -> Recovered {
+    pub(in crate::journal) fn recover(&self) -> Recovered {
         Recovered {
             first_stored: self.heads.keys().next().copied(),
             groups: self.groups.values().map(|group| group.recover(&self.heads)).collect(),
@@ -196,8 +198,8 @@ impl Model {
         }
     }
 
-    pub(super) fn counts(&self) -> Counts {
-        let count = |state: &ModelGroup| DeadLetterCount {
+    pub(in crate::journal) fn counts(&self) -> Counts {
+        let count = |state: &GroupState| DeadLetterCount {
             count: state.dead.len() as u64,
             bytes: state.dead.values().map(|letter| u64::from(letter.head.size)).sum(),
         };
@@ -210,14 +212,14 @@ impl Model {
         }
     }
 
-    pub(super) fn first_at(&self, from: Sequence, time: UnixMillis) -> Option<Sequence> {
+    pub(in crate::journal) fn first_at(&self, from: Sequence, time: UnixMillis) -> Option<Sequence> {
         let by_sequence = self.heads.keys().find(|sequence| **sequence >= from)?;
         let by_time = self.heads.values().find(|head| head.received >= time)?.sequence;
         Some(by_time.max(*by_sequence))
     }
 }
 
-impl ModelGroup {
+impl GroupState {
     fn is_settled(&self, at: Sequence) -> bool {
         at <= self.cursor || self.settled.contains(&at)
     }
