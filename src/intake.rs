@@ -13,7 +13,6 @@ use tokio::sync::watch;
 
 use crate::driver::{BotHandle, NewUpdate};
 use crate::model::{KeyHash, Label, Payload, Quarantined};
-use crate::mutation::{self, Mutation};
 use crate::observe::metrics::{BotLabels, IntakeLabels, Metrics};
 use crate::update::{KindCode, ParseError, Update, parse};
 use crate::wire::encode_update;
@@ -32,8 +31,6 @@ pub struct Intake {
     /// When the last update came, in milliseconds since 1970; 0 if none did.
     last_received: Arc<AtomicU64>,
     metrics: Metrics,
-    /// Tells when an update was received.
-    clock: fn() -> UnixMillis,
 }
 
 /// Why a webhook's body was not stored.
@@ -63,14 +60,7 @@ impl Intake {
     #[must_use]
     pub fn new(handle: BotHandle, metrics: Metrics) -> Self {
         let bot = handle.bot().into();
-        Self { handle, bot, last_received: Arc::default(), metrics, clock: now }
-    }
-
-    /// The same with another clock.
-    #[cfg(any(test, feature = "simulation"))]
-    #[must_use]
-    pub fn with_clock(self, clock: fn() -> UnixMillis) -> Self {
-        Self { clock, ..self }
+        Self { handle, bot, last_received: Arc::default(), metrics }
     }
 
     /// The bot's name.
@@ -84,7 +74,7 @@ impl Intake {
     /// # Errors
     /// [`WebhookError`]: nothing may be confirmed to Telegram.
     pub async fn webhook(&self, body: Bytes) -> Result<Appended, WebhookError> {
-        let received = (self.clock)();
+        let received = now();
         let update = self.new_update(&parse(&body)?, received);
         // The update has its own copy of the JSON: the body must not be held twice until the commit.
         drop(body);
@@ -102,7 +92,7 @@ impl Intake {
         elements: &[Bytes],
         known: impl Fn(&Bytes) -> bool,
     ) -> Result<Page, AppendError> {
-        let received = (self.clock)();
+        let received = now();
         let mut page = Page::default();
         let mut updates = Vec::with_capacity(elements.len());
         let mut quarantined = Vec::new();
@@ -114,7 +104,7 @@ impl Intake {
                 }
                 Err(error) => {
                     page.last_id = salvaged_id(element).or(page.last_id);
-                    if !known(element) && !mutation::on(Mutation::PassUnreadable) {
+                    if !known(element) {
                         let reason: Box<str> = format!("a polled element {error}").into();
                         // A copy: the element is a part of the whole page's memory.
                         let element = Bytes::copy_from_slice(element);

@@ -27,7 +27,6 @@ pub mod inspect;
 pub mod intake;
 pub mod journal;
 pub mod model;
-pub mod mutation;
 pub mod observe;
 pub mod simulator;
 pub mod telegram;

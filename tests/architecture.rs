@@ -20,7 +20,6 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("grpc", &["connections", "driver", "inspect", "model", "update", "wire"]),
     ("http", &["connections", "driver", "inspect", "intake", "model"]),
     ("observe", &[]),
-    (MUTATION, &[]),
     ("simulator", &["update"]),
     // The edges: what is configured, and what a command starts.
     ("config", &["driver", "grpc", "http", "model", "telegram"]),
@@ -37,11 +36,8 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("fuzz", &["config", "grpc", "http", "journal", "model", "telegram", "update"]),
 ];
 
-/// Deliberate bugs, which every module may have.
-const MUTATION: &str = "mutation";
-
 /// These see no logs and no metrics.
-const UNOBSERVED: &[&str] = &["dispatch", "model", "update", "simulator", "main", MUTATION];
+const UNOBSERVED: &[&str] = &["dispatch", "model", "update", "simulator", "main"];
 
 /// What the pure core must not know.
 const FORBIDDEN: &[(&str, &[&str])] = &[
@@ -81,8 +77,7 @@ fn every_module_imports_only_what_the_design_allows() {
         };
         for (line, imported) in imports(&file.program) {
             let observes = imported == "observe" && !UNOBSERVED.contains(&module.as_str());
-            let mutates = imported == MUTATION;
-            if imported != module && !observes && !mutates && !allowed.contains(&imported.as_str()) {
+            if imported != module && !observes && !allowed.contains(&imported.as_str()) {
                 wrong.push(format!("{}:{line}: `{module}` must not import `{imported}`", file.name));
             }
         }

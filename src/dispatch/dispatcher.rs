@@ -11,7 +11,6 @@ use crate::model::{
     ConsumerSettings, GroupId, GroupRecord, Head, Monotonic, Now, Sequence, SettledResult, Settlement,
     StreamEnd, Token,
 };
-use crate::mutation::{self, Mutation};
 
 /// Heads that a group wants to read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -213,7 +212,6 @@ impl Dispatcher {
 
     /// The driver itself stood still for so long: nobody's lease shall suffer from that.
     pub fn handle_stall(&mut self, ms: u64) {
-        let ms = if mutation::on(Mutation::IgnoreStalls) { 0 } else { ms };
         for group in self.groups.values_mut() {
             group.stand_still(ms);
         }

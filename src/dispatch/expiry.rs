@@ -6,7 +6,6 @@ use super::group::Group;
 use super::outstanding::{Phase, Undo};
 use super::pump::Next;
 use crate::model::{Head, KeyHash, Now, Sequence, SettledAs, UnixMillis};
-use crate::mutation::{self, Mutation};
 use crate::update::KindCode;
 
 impl Group {
@@ -47,8 +46,7 @@ impl Group {
 
     fn expire_held(&mut self, now: Now, sequence: Sequence) -> bool {
         let Some(held) = self.outstanding.held.get(&sequence) else { return false };
-        let idle = matches!(held.phase, Phase::Waiting | Phase::Backoff { .. })
-            || mutation::on(Mutation::ExpireWhatIsOut);
+        let idle = matches!(held.phase, Phase::Waiting | Phase::Backoff { .. });
         if idle {
             self.outstanding.enter(sequence, Phase::Settling { how: SettledAs::Expired, undo: Undo::Again });
             self.emit_expired(now, sequence);

@@ -1,7 +1,6 @@
 //! When a failed update is tried again, and when it is not.
 
 use crate::model::{AttemptRecord, FailureRecord, GroupSettings, UnixMillis};
-use crate::mutation::{self, Mutation};
 
 /// How many failures an update's history keeps, the newest: enough to see a pattern, little enough to hold for
 /// thousands of updates that fail together.
@@ -46,7 +45,7 @@ pub(super) fn add_failure(state: &mut AttemptRecord, failure: FailureRecord) {
     if state.failures == 0 {
         state.first_failed = failure.time;
     }
-    state.failures += u32::from(!mutation::on(Mutation::CountNoFailures));
+    state.failures += 1;
     if state.history.len() == HISTORY {
         state.history.remove(0);
     }
@@ -56,10 +55,7 @@ pub(super) fn add_failure(state: &mut AttemptRecord, failure: FailureRecord) {
 /// Whether an update that has just failed is poison: it failed often enough, over a long enough time. An outage of
 /// everything behind the handlers fails many updates often, but not for that long.
 pub(super) fn is_poison(settings: &GroupSettings, state: &AttemptRecord, now: UnixMillis) -> bool {
-    let lasted = now.since(state.first_failed) >= settings.min_failure_span_ms;
-    let patience = u32::from(mutation::on(Mutation::OneFailureMore));
-    state.failures >= settings.max_failures + patience
-        && (lasted || mutation::on(Mutation::IgnoreFailureSpan))
+    state.failures >= settings.max_failures && now.since(state.first_failed) >= settings.min_failure_span_ms
 }
 
 #[cfg(test)]

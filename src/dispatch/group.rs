@@ -15,7 +15,6 @@ use super::progress::{Open, Settled};
 use super::replay::Replays;
 use super::window::Backlog;
 use crate::model::{AttemptRecord, GroupRecord, Head, KeyHash, Now, SHARDS, Sequence, Shard, Token};
-use crate::mutation::{self, Mutation};
 
 /// What tokens are made of and checked against.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -168,11 +167,6 @@ impl Group {
     /// An update that was delivered and came back under an earlier boot: it holds its key.
     fn load_recovered(&mut self, hash: KeyHash, head: &Head, state: AttemptRecord) {
         let attempt = state.attempt;
-        let state = if mutation::on(Mutation::ForgetFailuresAtStart) {
-            AttemptRecord { failures: 0, ..state }
-        } else {
-            state
-        };
         let key = self.keys.open(hash);
         if key.held.is_some() || !key.queue.is_empty() {
             // Cannot be unless the record outlived a change of the group's order; then it is just one of the queue.
@@ -275,9 +269,7 @@ impl Group {
         let claims: Vec<_> = self
             .members
             .iter()
-            .filter(|(_, member)| {
-                !matches!(member.presence, Presence::Leaving(_)) || mutation::on(Mutation::LeaversKeepShards)
-            })
+            .filter(|(_, member)| !matches!(member.presence, Presence::Leaving(_)))
             .map(|(&id, member)| Claim { member: id, suspended: member.is_suspended(), probe: member.probe })
             .collect();
         let moved = assign(&mut self.owners, &claims);

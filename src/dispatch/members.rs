@@ -5,7 +5,6 @@ use std::sync::Arc;
 
 use super::command::StreamId;
 use crate::model::{ConsumerSettings, Monotonic, Sequence, Shard, UnixMillis};
-use crate::mutation::{self, Mutation};
 
 /// A consumer's number inside its group, new for each consumer that joins.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -102,9 +101,8 @@ impl Member {
         }
         let limit = if self.is_suspended() { 1 } else { self.settings.max_outstanding };
         self.alone.is_none()
-            && self.charged < limit + u32::from(mutation::on(Mutation::OneMoreThanCredit))
-            && (self.charged_bytes + u64::from(size) <= self.settings.max_outstanding_bytes
-                || mutation::on(Mutation::IgnoreBytes))
+            && self.charged < limit
+            && self.charged_bytes + u64::from(size) <= self.settings.max_outstanding_bytes
     }
 
     pub(super) fn charge(&mut self, size: u32) {

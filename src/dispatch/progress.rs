@@ -3,7 +3,6 @@
 use std::collections::BTreeMap;
 
 use crate::model::Sequence;
-use crate::mutation::{self, Mutation};
 
 /// Sequences in one block.
 const BLOCK: u64 = 4096;
@@ -28,8 +27,7 @@ enum Block {
 
 impl Settled {
     pub(super) fn new(cursor: Sequence, blocks: impl IntoIterator<Item = (u64, Box<[u64; 64]>)>) -> Self {
-        let blocks = blocks.into_iter().filter(|_| !mutation::on(Mutation::ForgetSettledAtStart));
-        let blocks = blocks.map(|(number, words)| {
+        let blocks = blocks.into_iter().map(|(number, words)| {
             let count = words.iter().map(|word| word.count_ones()).sum();
             (number, if u64::from(count) == BLOCK { Block::Full } else { Block::Some { words, count } })
         });
@@ -41,8 +39,7 @@ impl Settled {
     }
 
     pub(super) fn contains(&self, sequence: Sequence) -> bool {
-        let one_more = u64::from(mutation::on(Mutation::CountOneMoreAsSettled));
-        sequence.0 <= self.cursor.0 + one_more
+        sequence <= self.cursor
             || match self.blocks.get(&(sequence.0 / BLOCK)) {
                 None => false,
                 Some(Block::Full) => true,

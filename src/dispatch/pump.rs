@@ -8,7 +8,6 @@ use super::members::{MemberId, Presence};
 use super::outstanding::{Held, Phase};
 use super::settle::MAX_NACK_DELAY_MS;
 use crate::model::{KeyHash, Now, Sequence, UnixMillis};
-use crate::mutation::{self, Mutation};
 use crate::update::KindCode;
 
 /// While so many updates of a group back off, no key that is not held yet is opened: an outage of what is behind the
@@ -31,7 +30,7 @@ impl Group {
     /// Hands out all that members have credit for: one command for each. A paused group hands out nothing; who could
     /// get something stays noted.
     pub(super) fn pump(&mut self, now: Now) {
-        if self.record.paused.is_some() && !mutation::on(Mutation::IgnorePauses) {
+        if self.record.paused.is_some() {
             return;
         }
         while let Some(id) = self.to_pump.pop_first() {
@@ -74,9 +73,7 @@ impl Group {
                 Some(next) => {
                     let Some(member) = self.members.get_mut(&id) else { break };
                     if !member.has_credit_for(next.size) || next.alone && member.charged > 0 {
-                        if !mutation::on(Mutation::ForgetReadyShards) {
-                            member.ready.push_front(shard);
-                        }
+                        member.ready.push_front(shard);
                         let state = self.keys.shard_mut(shard);
                         state.ready.push_front(hash);
                         state.listed = true;

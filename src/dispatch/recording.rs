@@ -6,7 +6,6 @@ use super::command::{Change, Command, Ended, Record, Since};
 use super::group::Group;
 use super::outstanding::{Phase, Undo};
 use crate::model::{AttemptOutcome, DeadLetter, EndedAttempt, Event, Now, Sequence, SettledAs};
-use crate::mutation::{self, Mutation};
 
 impl From<Ended> for AttemptOutcome {
     fn from(how: Ended) -> Self {
@@ -93,9 +92,6 @@ impl Group {
         state.not_before = now.unix.plus(wait_ms);
         let state = Box::new(state.clone());
         self.outstanding.enter(sequence, Phase::Ending { until: now.mono.plus(wait_ms), undo });
-        if mutation::on(Mutation::RedeliverEarly) {
-            self.end_of_backoff(sequence);
-        }
         self.emit_record(sequence, Change::Ended { how, state }, event);
     }
 

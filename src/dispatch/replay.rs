@@ -10,7 +10,6 @@ use super::dispatcher::Dispatcher;
 use super::group::Group;
 use super::outstanding::Held;
 use crate::model::{AttemptRecord, GroupId, Head, KeyHash, Now, Sequence, Shard, Token};
-use crate::mutation::{self, Mutation};
 
 /// The replays of a group.
 #[derive(Debug, Default)]
@@ -112,8 +111,6 @@ impl Group {
         if self.concerns(head) || self.replays.contains(head.sequence) {
             return;
         }
-        let kept = mutation::on(Mutation::ReplayKeepsTokens);
-        let generation = if kept { self.record.base_generation } else { generation };
         self.replays.pending.insert(head.sequence, generation);
         self.await_key(self.waiting(head));
     }

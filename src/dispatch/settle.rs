@@ -9,7 +9,6 @@ use crate::model::{
     AttemptOutcome, FailureKind, FailureRecord, KeyHash, MIN_LEASE_MS, Now, Outcome, Sequence, SettledAs,
     SettledResult, Settlement, Token,
 };
-use crate::mutation::{self, Mutation};
 
 /// The longest wait that a nack can ask for.
 pub(super) const MAX_NACK_DELAY_MS: u64 = 3_600_000;
@@ -33,7 +32,7 @@ impl Group {
     pub(super) fn locate(&mut self, now: Now, token: &Token) -> Located {
         let sequence = token.sequence;
         let generation = self.generation_of(sequence);
-        if token.generation < generation && !mutation::on(Mutation::IgnoreGenerations) {
+        if token.generation < generation {
             return Located::Gone(SettledResult::Superseded);
         }
         // With a newer generation it is of a replay that is over.
@@ -48,14 +47,12 @@ impl Group {
             return Located::Gone(SettledResult::Unknown);
         }
         if let Some(held) = self.outstanding.held.get_mut(&sequence) {
-            let previous_boot =
-                token.boot + 1 == self.identity.boot || mutation::on(Mutation::AcceptOldBoots);
+            let previous_boot = token.boot + 1 == self.identity.boot;
             if held.boot == 0 && previous_boot && token.attempt > held.attempt {
                 held.boot = token.boot;
                 held.attempt = token.attempt;
             }
-            let other = (held.boot, held.attempt) != (token.boot, token.attempt);
-            if other && !mutation::on(Mutation::AcceptSuperseded) {
+            if (held.boot, held.attempt) != (token.boot, token.attempt) {
                 return Located::Gone(SettledResult::Superseded);
             }
             return match held.phase {
@@ -67,8 +64,7 @@ impl Group {
         if token.boot == self.identity.boot {
             return Located::Gone(SettledResult::Unknown);
         }
-        let previous_boot = token.boot + 1 == self.identity.boot || mutation::on(Mutation::AcceptOldBoots);
-        if previous_boot && self.adopt(now, token) {
+        if token.boot + 1 == self.identity.boot && self.adopt(now, token) {
             return Located::Lapsed;
         }
         Located::Gone(SettledResult::Superseded)
@@ -77,7 +73,7 @@ impl Group {
     /// Takes over a delivery of the boot before this one, of which nothing was recorded since.
     fn adopt(&mut self, now: Now, token: &Token) -> bool {
         let recorded = self.recovered.get(&token.sequence).map_or(0, |state| state.attempt);
-        if token.attempt <= recorded && !mutation::on(Mutation::AcceptEndedOfEarlierBoot) {
+        if token.attempt <= recorded {
             return false;
         }
         if self.replays.contains(token.sequence) {
@@ -115,12 +111,7 @@ impl Group {
     /// Carries out a settlement, as far as that can be done before it is durable.
     pub(super) fn settle(&mut self, now: Now, token: &Token, settlement: &Settlement) -> SettledResult {
         match self.locate(now, token) {
-            Located::Gone(result) => {
-                if result == SettledResult::Superseded && mutation::on(Mutation::UnlockKeyOnSuperseded) {
-                    self.unlock(token.key);
-                }
-                result
-            }
+            Located::Gone(result) => result,
             Located::Live => {
                 self.note_sign_of_life(token.sequence);
                 self.settle_live(now, token.sequence, settlement)
@@ -151,9 +142,6 @@ impl Group {
             Settlement::Nack { outcome: Outcome::Released, delay_ms, reason } => {
                 let undo = Undo::Lease { deadline, state: held.state.clone() };
                 held.nacked = true;
-                if mutation::on(Mutation::CountReleases) {
-                    self.fail(now, sequence, FailureKind::Nacked, reason);
-                }
                 let wait = delay_ms.unwrap_or(0).min(MAX_NACK_DELAY_MS);
                 self.begin_ending(now, sequence, Ended::Released, reason, wait, undo);
             }
@@ -197,14 +185,8 @@ impl Group {
             Settlement::Extend { duration_ms } => {
                 let longest = max_lease_ms.max(held.lease_ms).max(MIN_LEASE_MS);
                 let lease_ms = duration_ms.unwrap_or(held.lease_ms).clamp(MIN_LEASE_MS, longest);
-                let (member, given_ms) = (held.member, held.lease_ms);
+                let member = held.member;
                 self.lease(now, sequence, member, lease_ms);
-                if let Some(held) = self.outstanding.held.get_mut(&sequence)
-                    && given_ms > 0
-                {
-                    // Later extensions go by the lease of the delivery, not by that of this one.
-                    held.lease_ms = given_ms;
-                }
                 let deadline = now.mono.plus(lease_ms);
                 lease_end = Some((deadline, now.unix.plus(lease_ms)));
             }
@@ -225,8 +207,7 @@ impl Group {
         let rest_ms = held.backs_off_until(now).since(now.mono);
         let attempt = held.attempt;
         let last = held.state.as_mut().and_then(|state| state.history.last_mut());
-        let last = last.filter(|last| last.attempt == attempt && !mutation::on(Mutation::CountLateNacks));
-        let (how, wait) = match (last, outcome) {
+        let (how, wait) = match (last.filter(|last| last.attempt == attempt), outcome) {
             (Some(failure), _) => {
                 if !reason.is_empty() {
                     failure.reason = reason.into();
@@ -271,18 +252,9 @@ impl Group {
         }
         let wait = match delay_ms {
             Some(delay) => delay.min(MAX_NACK_DELAY_MS),
-            None if mutation::on(Mutation::NoBackoff) => 0,
             None => backoff_ms(settings, held.failures(), &mut self.jitter),
         };
         self.begin_ending(now, sequence, how, reason, wait, undo);
-    }
-
-    /// A deliberate bug: lets the key go on though its update is out.
-    fn unlock(&mut self, hash: KeyHash) {
-        if let Some(key) = self.keys.get_mut(hash) {
-            key.held = None;
-            self.list(hash);
-        }
     }
 
     fn note_sign_of_life(&mut self, sequence: Sequence) {
@@ -388,7 +360,6 @@ impl Group {
                 let rest_ms = until.since(now.mono);
                 self.record_ending(now, sequence, Ended::Expired, event, rest_ms, Undo::Again);
             }
-            Undo::Again if mutation::on(Mutation::LoseRefusedRecords) => {}
             Undo::Again => self.emit_record(sequence, record.change, record.event),
         }
     }

@@ -10,7 +10,6 @@ use super::members::{Loss, Member, MemberId, Presence};
 use super::outstanding::{Phase, Undo};
 use super::settle::Located;
 use crate::model::{ConsumerSettings, FailureKind, Now, SHARDS, Sequence, Shard, StreamEnd, Token};
-use crate::mutation::{self, Mutation};
 
 impl Group {
     /// A consumer opens a stream. Returns those of the tokens it says to hold that are leased to it from now on;
@@ -76,13 +75,12 @@ impl Group {
         let mut keep = HashSet::new();
         for token in tokens {
             let ours = match self.locate(now, token) {
-                Located::Live if mutation::on(Mutation::TakeFromOthers) => true,
                 Located::Live => self
                     .outstanding
                     .held
                     .get(&token.sequence)
                     .is_some_and(|held| held.member == id || !self.members.contains_key(&held.member)),
-                Located::Lapsed => !mutation::on(Mutation::ForgetHeldTokens),
+                Located::Lapsed => true,
                 Located::Gone(_) => false,
             };
             if ours && keep.insert(token.sequence) {
@@ -116,11 +114,9 @@ impl Group {
         let out = self.leased_to(id).len();
         let Some(member) = self.members.get_mut(&id) else { return };
         member.loss = match member.presence {
-            Presence::Draining(_) | Presence::Leaving(_) if !mutation::on(Mutation::CountAnnouncedLosses) => {
-                Loss::Announced
-            }
-            _ if out == 1 || mutation::on(Mutation::CountSharedLosses) => Loss::Sole,
-            _ => Loss::Shared,
+            Presence::Draining(_) | Presence::Leaving(_) => Loss::Announced,
+            Presence::Open(_) | Presence::Lost { .. } if out == 1 => Loss::Sole,
+            Presence::Open(_) | Presence::Lost { .. } => Loss::Shared,
         };
     }
 
@@ -243,9 +239,7 @@ impl Group {
         for sequence in self.leased_to(id) {
             self.lose(now, sequence, id);
         }
-        if !mutation::on(Mutation::WaitForEver) {
-            self.remove_member(id);
-        }
+        self.remove_member(id);
     }
 
     /// The gateway stood still for so long: leases and graces last longer by that.

@@ -10,7 +10,6 @@ use std::collections::BTreeSet;
 
 use super::group::Group;
 use crate::model::{Head, KeyHash, Sequence, Shard};
-use crate::mutation::{self, Mutation};
 
 /// Keys of a shard in the window, those with nothing loaded but something left behind included. So many chats of one
 /// shard must hang before the others wait for them.
@@ -71,7 +70,7 @@ impl Group {
             self.lag.appended();
             let hash = self.record.ordering.key_of(head);
             let shard = hash.shard();
-            if self.keys.shard(shard).behind.is_some() && !mutation::on(Mutation::OvertakeTheUnread) {
+            if self.keys.shard(shard).behind.is_some() {
                 continue;
             }
             if self.keys.get(hash).is_some_and(|key| key.more_from.is_some()) {
@@ -208,7 +207,6 @@ impl Group {
                 continue;
             }
             let reached = more_from.max(scan.at);
-            let at_tail = at_tail || mutation::on(Mutation::LoseWhatWasLeftBehind);
             let caught_up = match self.keys.shard(hash.shard()).behind {
                 Some(behind) => reached >= behind,
                 None => at_tail,
@@ -267,8 +265,7 @@ impl Group {
 
     /// The sequence up to which everything is settled.
     pub(super) fn reached(&self) -> Sequence {
-        let before = u64::from(!mutation::on(Mutation::CursorPassesUnsettled));
-        self.oldest().map_or(self.backlog.tail, |first| Sequence(first.0 - before))
+        self.oldest().map_or(self.backlog.tail, |first| Sequence(first.0 - 1))
     }
 
     /// The oldest unsettled update, or a reading position before it.

@@ -14,7 +14,6 @@ use super::ids::IdChanges;
 use crate::dispatch::{Change, GroupStart, Record, StreamId};
 use crate::journal::{CommitError, JournalReader, ReadError, Room, Usage};
 use crate::model::{Batch, GroupRecord, Head, Now, Opened, Sequence, StoredUpdate};
-use crate::mutation::{self, Mutation};
 
 /// After a refused settlement the next commit waits this long.
 const REFUSED_PAUSE_MS: u64 = 250;
@@ -66,9 +65,7 @@ impl<R: JournalReader> Core<R> {
         for Append { updates: new, quarantined, reply } in self.gathering.take_appends() {
             let mut appended = Appended::default();
             for update in new {
-                if self.ids.contains(now.unix, update.update_id)
-                    || !seen.insert(update.update_id) && !mutation::on(Mutation::KeepRepeatsOfOneCommit)
-                {
+                if self.ids.contains(now.unix, update.update_id) || !seen.insert(update.update_id) {
                     appended.duplicates += 1;
                 } else {
                     appended.stored += 1;
@@ -76,15 +73,9 @@ impl<R: JournalReader> Core<R> {
                 }
             }
             batch.quarantined.extend(quarantined);
-            if mutation::on(Mutation::AnswerAppendEarly) {
-                answer(reply, Ok(appended));
-            } else {
-                replies.push((appended, reply));
-            }
+            replies.push((appended, reply));
         }
-        if !mutation::on(Mutation::KeepArrivalOrder) {
-            updates.sort_by_key(|update| update.update_id);
-        }
+        updates.sort_by_key(|update| update.update_id);
         let ids: Vec<_> = updates.iter().map(|update| update.update_id).collect();
         let mut sequence = self.last_sequence;
         for update in updates {
@@ -384,8 +375,7 @@ impl<R: JournalReader> Core<R> {
         records.append(&mut self.gathering.records);
         let settles = flight.waiting.settles.into_iter().chain(self.gathering.settles.drain(..));
         for settling in settles {
-            let lies = mutation::on(Mutation::AnswerRefusedSettlement);
-            answer(settling.reply, if lies { Ok(settling.results) } else { Err(SettleError::NoRoom) });
+            answer(settling.reply, Err(SettleError::NoRoom));
         }
         for reply in flight.waiting.webhook_replies.drain(..) {
             answer(reply, Err(AppendError::Paused(reason)));

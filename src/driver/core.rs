@@ -21,7 +21,6 @@ use super::wanted::WantedKinds;
 use crate::dispatch::{Command, Dispatcher, GroupStart, Identity, Jitter, StreamId};
 use crate::journal::{JournalReader, ReadError, Recovered, Room, Usage};
 use crate::model::{Batch, DrainReason, Monotonic, Now, Sequence, StreamEnd, StreamEvent, UnixMillis};
-use crate::mutation::{self, Mutation};
 
 /// How often a paused journal is asked whether it has room again.
 const PROBE_EVERY_MS: u64 = 500;
@@ -120,9 +119,7 @@ impl<R: JournalReader> Core<R> {
             flights,
             last_sequence: recovered.last_sequence,
             last_time: recovered.last_time,
-            ids: IdMemory::new(
-                recovered.ids.into_iter().filter(|_| !mutation::on(Mutation::ForgetIdsAtStart)),
-            ),
+            ids: IdMemory::new(recovered.ids),
             cache: PayloadCache::default(),
             trimmer: Trimmer::default(),
             sweep: Sweep::default(),
@@ -165,11 +162,7 @@ impl<R: JournalReader> Core<R> {
                 Some(id) => {
                     let settle = |token| self.dispatcher.handle_settle(now, id, token, &settlement);
                     let results = tokens.iter().map(settle).collect();
-                    if mutation::on(Mutation::AnswerSettlementEarly) {
-                        answer(reply, Ok(results));
-                    } else {
-                        self.gathering.settles.push(Settling { results, reply });
-                    }
+                    self.gathering.settles.push(Settling { results, reply });
                 }
             },
             Input::Leave { group, consumer_id, reply } => match self.groups.id_of(&group) {
@@ -218,9 +211,7 @@ impl<R: JournalReader> Core<R> {
 
     /// Whether the commit that is on its way has taken too long already.
     fn is_blocked(&self, now: Now) -> bool {
-        self.in_flight.is_some()
-            && now.mono.since(self.asked) > BLOCKED_MS
-            && !mutation::on(Mutation::IgnoreBlockedDisk)
+        self.in_flight.is_some() && now.mono.since(self.asked) > BLOCKED_MS
     }
 
     /// The commit thread has answered: if that took too long, everybody gets the time back.

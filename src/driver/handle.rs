@@ -369,13 +369,6 @@ impl BotHandle {
         let _ = self.inputs.send(Input::Shutdown { grace_ms });
     }
 
-    /// Says something without waiting for an answer.
-    #[cfg(any(test, feature = "simulation"))]
-    pub(super) fn say(&self, input: Input) {
-        // A driver that has ended hears nothing.
-        let _ = self.inputs.send(input);
-    }
-
     pub(super) async fn ask<T>(&self, input: impl FnOnce(Reply<T>) -> Input) -> Option<T> {
         let (reply, answer) = oneshot::channel();
         self.inputs.send(input(reply)).ok()?;

@@ -7,7 +7,6 @@
 use std::collections::BTreeMap;
 
 use crate::model::{IdRange, UnixMillis};
-use crate::mutation::{self, Mutation};
 
 /// How long ids are remembered. Telegram keeps an update for 24 hours at most.
 const REMEMBER_HOURS: u32 = 48;
@@ -43,9 +42,6 @@ impl IdMemory {
     /// which may never come if it were held against them.
     pub(super) fn contains(&self, now: UnixMillis, id: i64) -> bool {
         let forgotten = forgotten_before(hour_of(now));
-        if mutation::on(Mutation::DropLowerIds) {
-            return self.ranges.last_key_value().is_some_and(|(_, (last, _))| id <= *last);
-        }
         let range = self.ranges.range(..=id).next_back();
         range.is_some_and(|(_, (last, hour))| id <= *last && *hour >= forgotten)
     }
@@ -104,7 +100,7 @@ fn hour_of(time: UnixMillis) -> u32 {
 
 /// What was first seen before this hour is forgotten.
 fn forgotten_before(hour: u32) -> u32 {
-    hour.saturating_sub(if mutation::on(Mutation::ForgetIdsEarly) { 1 } else { REMEMBER_HOURS })
+    hour.saturating_sub(REMEMBER_HOURS)
 }
 
 #[cfg(test)]

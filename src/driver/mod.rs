@@ -19,15 +19,12 @@ mod run;
 mod settings;
 mod spans;
 mod steering;
-#[cfg(any(test, feature = "simulation"))]
-mod stepped;
 mod streams;
 mod sweep;
 mod tally;
 #[cfg(test)]
 mod tests;
 mod trim;
-mod turns;
 mod views;
 mod wanted;
 mod wishes;
@@ -40,6 +37,4 @@ pub use handle::{
 pub use run::{Failure, Running, StartError, start};
 pub use settings::Settings;
 pub use steering::{GroupChange, NewGroup, Steer, SteerError};
-#[cfg(any(test, feature = "simulation"))]
-pub use stepped::{Stepped, Turned};
 pub use wanted::WantedKinds;

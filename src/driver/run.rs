@@ -3,19 +3,28 @@
 use std::collections::BTreeSet;
 use std::sync::mpsc;
 use std::thread;
+use std::time::Duration;
 
 use tokio::sync::{oneshot, watch};
 
-use super::clock::{Clock, stopwatch};
+use super::clock::{Clock, stalled_ms, stopwatch};
 use super::core::{Core, Told, Work};
 use super::handle::{BotHandle, Input, IntakeState};
 use super::settings::Settings;
 use super::tally::Tally;
-use super::turns::{Clocks, Done, Next, Turns};
 use super::wanted::WantedKinds;
 use crate::journal::{CommitError, Journal, JournalReader, ReadError, Recovered, Usage};
-use crate::model::{Batch, GroupId, GroupName, GroupRecord, Now, Sequence};
+use crate::model::{Batch, GroupId, GroupName, GroupRecord, Now, Sequence, StreamEnd};
 use crate::observe::metrics::Metrics;
+
+/// Inputs taken in one turn, so that commits and deliveries keep their pace under any load.
+const INPUTS_PER_TURN: usize = 4096;
+/// While a commit takes longer than this, inputs are taken in all the same.
+const COMMIT_PATIENCE: Duration = Duration::from_millis(5);
+/// Settlements wait for updates to share their commit, for twice as long as a commit takes, but not longer than this.
+const LONGEST_HOLD: Duration = Duration::from_millis(2);
+/// The loop looks around at least this often.
+const LONGEST_WAIT: Duration = Duration::from_secs(1);
 
 /// A driver that runs.
 #[derive(Debug)]
@@ -64,43 +73,10 @@ pub fn start<J: Journal>(
     settings: Settings,
     metrics: Metrics,
 ) -> Result<Running, StartError> {
-    let recovered = journal.reader().recover()?;
-    let mut clock = Clock::new(recovered.last_time);
-    let Begun { turns, handle, inputs } = begin(bot, &mut journal, recovered, settings, metrics, &mut clock)?;
-    let (work, to_do) = mpsc::channel();
-    let (done, results) = mpsc::channel();
-    thread::Builder::new()
-        .name(format!("commit-{bot}"))
-        .spawn(move || carry_out_commits(journal, &to_do, &done))?;
-    let (ended_sender, ended) = oneshot::channel();
-    thread::Builder::new().name(format!("driver-{bot}")).spawn(move || {
-        let channels = Channels { inputs, work, results };
-        let result = run(turns, clock, &channels);
-        // Whoever started it may be gone already.
-        let _gone = ended_sender.send(result);
-    })?;
-    Ok(Running { handle, ended })
-}
-
-/// A driver that has recovered what its journal holds, and waits for its first turn.
-#[derive(Debug)]
-pub(super) struct Begun<R> {
-    pub(super) turns: Turns<R>,
-    pub(super) handle: BotHandle,
-    pub(super) inputs: mpsc::Receiver<Input>,
-}
-
-/// Makes the declared groups durable, and a driver of what the journal holds then.
-pub(super) fn begin<J: Journal>(
-    bot: &str,
-    journal: &mut J,
-    mut recovered: Recovered,
-    settings: Settings,
-    metrics: Metrics,
-    clocks: &mut impl Clocks,
-) -> Result<Begun<J::Reader>, StartError> {
     let reader = journal.reader();
-    let declared = declare(bot, &settings, &recovered, clocks.now());
+    let mut recovered = reader.recover()?;
+    let mut clock = Clock::new(recovered.last_time);
+    let declared = declare(bot, &settings, &recovered, clock.now());
     if !declared.is_empty() {
         match journal.commit(&declared) {
             Ok(_) => recovered = reader.recover()?,
@@ -125,8 +101,21 @@ pub(super) fn begin<J: Journal>(
     let handle = BotHandle::new(bot, sender.clone(), intake_seen, own_webhook_seen, wanted_seen);
     let tally = Tally::new(metrics, bot);
     let told = Told { intake, own_webhook, wanted };
-    let core = Core::new(reader, recovered, settings, tally, sender, told);
-    Ok(Begun { turns: Turns::new(core, clocks), handle, inputs })
+    let core = Core::new(reader, recovered, settings, tally, sender.clone(), told);
+
+    let (work, to_do) = mpsc::channel();
+    let (done, results) = mpsc::channel();
+    thread::Builder::new()
+        .name(format!("commit-{bot}"))
+        .spawn(move || carry_out_commits(journal, &to_do, &done))?;
+    let (ended_sender, ended) = oneshot::channel();
+    thread::Builder::new().name(format!("driver-{bot}")).spawn(move || {
+        let channels = Channels { inputs, work, results };
+        let result = run(core, clock, &channels);
+        // Whoever started it may be gone already.
+        let _gone = ended_sender.send(result);
+    })?;
+    Ok(Running { handle, ended })
 }
 
 /// The declared groups that do not exist, but for those that an operator has deleted. The first ones of a bot start at
@@ -153,22 +142,27 @@ fn declare(bot: &str, settings: &Settings, recovered: &Recovered, now: Now) -> B
     Batch { groups, first_groups, ..Batch::default() }
 }
 
+/// What the commit thread has done, and how long it took.
+struct Done {
+    result: Result<Usage, CommitError>,
+    took: Duration,
+}
+
 fn carry_out_commits(mut journal: impl Journal, to_do: &mpsc::Receiver<Work>, done: &mpsc::Sender<Done>) {
     while let Ok(work) = to_do.recv() {
         let started = stopwatch();
-        let result = carry_out(&mut journal, work);
+        let result = match work {
+            Work::Commit(batch) => {
+                let result = journal.commit(&batch);
+                // Given back before the answer, so that the driver can take the batch apart.
+                drop(batch);
+                result
+            }
+            Work::Probe => journal.usage(),
+        };
         if done.send(Done { result, took: started.elapsed() }).is_err() {
             break;
         }
-    }
-}
-
-/// What the commit thread does.
-pub(super) fn carry_out(journal: &mut impl Journal, work: Work) -> Result<Usage, CommitError> {
-    match work {
-        // The batch is given back before the answer, so that the driver can take it apart.
-        Work::Commit(batch) => journal.commit(&batch),
-        Work::Probe => journal.usage(),
     }
 }
 
@@ -179,23 +173,32 @@ struct Channels {
     results: mpsc::Receiver<Done>,
 }
 
-fn run<R: JournalReader>(mut turns: Turns<R>, mut clock: Clock, channels: &Channels) -> Result<(), Failure> {
-    let result = turn_until_the_end(&mut turns, &mut clock, channels);
-    turns.end(&mut clock, &result);
+fn run<R: JournalReader>(mut core: Core<R>, mut clock: Clock, channels: &Channels) -> Result<(), Failure> {
+    let result = turns(&mut core, &mut clock, channels);
+    let now = clock.now();
+    core.say_what_is_left(now);
+    core.flights.finish(now);
+    core.end_streams(if result.is_ok() { StreamEnd::Drained } else { StreamEnd::Failed });
     result
 }
 
-fn turn_until_the_end<R: JournalReader>(
-    turns: &mut Turns<R>,
+fn turns<R: JournalReader>(
+    core: &mut Core<R>,
     clock: &mut Clock,
     channels: &Channels,
 ) -> Result<(), Failure> {
     let Channels { inputs, work, results } = channels;
+    let mut now = clock.now();
+    let mut wait = Duration::ZERO;
+    let mut idle_since = stopwatch();
+    let mut hold = Duration::ZERO;
     loop {
-        let wait = turns.wait();
+        // While a commit is on its way nothing that comes in can be carried out anyway: whoever sends it need not wake
+        // this thread, and it is all taken in at once when the commit is done.
         let mut done = None;
         let mut first = None;
-        if turns.awaits_commit() {
+        if core.awaits_commit() {
+            wait = wait.min(COMMIT_PATIENCE);
             match results.recv_timeout(wait) {
                 Ok(result) => done = Some(result),
                 Err(mpsc::RecvTimeoutError::Timeout) => {}
@@ -205,11 +208,35 @@ fn turn_until_the_end<R: JournalReader>(
             // The core keeps a sender: this cannot be disconnected.
             first = inputs.recv_timeout(wait).ok();
         }
-        let rest = std::iter::from_fn(|| inputs.try_recv().ok());
-        match turns.turn(clock, done, first.into_iter().chain(rest))? {
-            Next::Wait => {}
-            Next::Work(next) => work.send(next).map_err(|_| Failure::Panicked)?,
-            Next::End => return Ok(()),
+        let before = std::mem::replace(&mut now, clock.now());
+        let passed = Duration::from_millis(now.mono.since(before.mono));
+        if let Some(ms) = stalled_ms(wait, passed) {
+            core.stood_still(ms);
         }
+        if let Some(Done { result, took }) = done {
+            core.committed(now, result, took)?;
+            idle_since = stopwatch();
+            hold = (took * 2).min(LONGEST_HOLD);
+        }
+        let rest = std::iter::from_fn(|| inputs.try_recv().ok());
+        for input in first.into_iter().chain(rest).take(INPUTS_PER_TURN) {
+            core.handle(now, input);
+        }
+        core.turn(now)?;
+        if core.may_hold()
+            && !core.awaits_commit()
+            && let Some(left) = hold.checked_sub(idle_since.elapsed())
+        {
+            wait = left;
+            continue;
+        }
+        if let Some(next) = core.next_work(now)? {
+            work.send(next).map_err(|_| Failure::Panicked)?;
+        }
+        if core.is_finished(now) {
+            return Ok(());
+        }
+        let until = core.next_wake(now).since(now.mono);
+        wait = Duration::from_millis(until).min(LONGEST_WAIT);
     }
 }

@@ -7,7 +7,6 @@
 use super::core::Core;
 use crate::journal::{JournalReader, ReadError};
 use crate::model::{Batch, Head, Monotonic, Now, Sequence};
-use crate::mutation::{self, Mutation};
 
 /// Time between two passes.
 const PASS_EVERY_MS: u64 = 10_000;
@@ -103,11 +102,7 @@ impl<R: JournalReader> Core<R> {
         if retained && self.groups.durable().all(|(_, limit)| age < limit) {
             return Fate::KeepAllFromHere;
         }
-        let mut unsettled = groups
-            .filter(|(id, _)| {
-                !self.dispatcher.is_settled(*id, head) && !mutation::on(Mutation::TrimUnsettled)
-            })
-            .peekable();
+        let mut unsettled = groups.filter(|(id, _)| !self.dispatcher.is_settled(*id, head)).peekable();
         if unsettled.peek().is_none() {
             return match self.all_settled() {
                 _ if !retained => Fate::Trim,
@@ -116,8 +111,7 @@ impl<R: JournalReader> Core<R> {
                 _ => Fate::Keep,
             };
         }
-        let early = if mutation::on(Mutation::ExpireEarly) { 2 } else { 1 };
-        if unsettled.any(|(_, limit)| age >= limit / early) { Fate::GiveUp } else { Fate::Keep }
+        if unsettled.any(|(_, limit)| age >= limit) { Fate::GiveUp } else { Fate::Keep }
     }
 
     /// Everything at or below is settled for every durable group.
@@ -128,8 +122,7 @@ impl<R: JournalReader> Core<R> {
 
     fn give_up(&mut self, now: Now, head: &Head) {
         let age = now.unix.since(head.received);
-        let over =
-            self.groups.durable().filter(|(_, limit)| age >= *limit || mutation::on(Mutation::ExpireEarly));
+        let over = self.groups.durable().filter(|(_, limit)| age >= *limit);
         let groups: Vec<_> = over.map(|(id, _)| id).collect();
         for id in groups {
             self.dispatcher.handle_expire(now, id, head);

@@ -13,7 +13,6 @@ use crate::model::{
     AttemptOutcome, Batch, EndedAttempt, Event, GroupId, GroupName, GroupRecord, GroupView, Head, HeldState,
     Now, Sequence, Start,
 };
-use crate::mutation::{self, Mutation};
 
 /// Replayed updates of one group that may be pending: they are all in memory.
 pub(super) const MAX_REPLAYS: usize = 10_000;
@@ -88,9 +87,7 @@ impl<R: JournalReader> Core<R> {
                     Some(Granted::DeadLettersPurged { group, count, reply })
                 }
             },
-            Steer::Purge { mut sequences, reply } => {
-                // What is still to come must not count as settled.
-                sequences.retain(|at| *at <= self.last_sequence);
+            Steer::Purge { sequences, reply } => {
                 let mut heads = Vec::new();
                 for at in &sequences {
                     heads.extend(self.stored_head(*at)?);
@@ -166,8 +163,7 @@ impl<R: JournalReader> Core<R> {
                     let cursor = self.dispatcher.cursor(record.id).unwrap_or_default();
                     // One that no update has come under is forgotten.
                     record.filters.retain(|(from, _)| *from <= end);
-                    let from = if mutation::on(Mutation::FilterThePast) { Sequence(1) } else { end.next() };
-                    record.filters.push((from, filter));
+                    record.filters.push((end.next(), filter));
                     while record.filters.len() > MAX_FILTERS
                         && record.filters.get(1).is_some_and(|(from, _)| *from <= cursor)
                     {
@@ -184,9 +180,7 @@ impl<R: JournalReader> Core<R> {
                 batch.events.extend(self.revoked(now, &record));
                 let cursor = Sequence(start.0 - 1);
                 record.generation += 1;
-                if !mutation::on(Mutation::SeekKeepsTokens) {
-                    record.base_generation = record.generation;
-                }
+                record.base_generation = record.generation;
                 record.start = start;
                 // What is sought is matched by the current filter, whenever it came.
                 record.filters =

@@ -23,8 +23,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Semaphore, SemaphorePermit, watch};
 
 use crate::connections::{Guest, Place, Room};
-use crate::intake::{AppendError, Appended, Intake, IntakeState, PauseReason, WebhookError};
-use crate::mutation::{self, Mutation};
+use crate::intake::{AppendError, Intake, IntakeState, PauseReason, WebhookError};
 use crate::observe::metrics::{Metrics, WebhookLabels};
 
 /// Twice Telegram's limit for one update.
@@ -221,12 +220,17 @@ impl Shared {
         let room = self.room(announced.unwrap_or(MAX_BODY_BYTES))?;
         let body = self.read(request.into_body(), announced).await?;
         // The room is held until the commit: the update's bytes are in memory for so long.
-        let stored = route.intake.webhook(body).await;
+        let answer = match route.intake.webhook(body).await {
+            Ok(_) => Answer::of(StatusCode::OK),
+            Err(WebhookError::NoUpdate(error)) => {
+                tracing::warn!(bot = &**route.intake.bot(), "refused a webhook request: the body {error}");
+                Answer::of(StatusCode::BAD_REQUEST)
+            }
+            Err(WebhookError::NotDurable(AppendError::Paused(reason))) => Answer::later(reason),
+            Err(WebhookError::NotDurable(AppendError::Stopped)) => Answer::later(PauseReason::Stopping),
+        };
         drop(room);
-        if let Err(WebhookError::NoUpdate(error)) = &stored {
-            tracing::warn!(bot = &**route.intake.bot(), "refused a webhook request: the body {error}");
-        }
-        Ok(Answer::to(&stored))
+        Ok(answer)
     }
 
     fn room(&self, bytes: usize) -> Result<SemaphorePermit<'_>, Answer> {
@@ -239,13 +243,6 @@ impl Shared {
         let read = tokio::time::timeout(self.body_timeout, collect(body, announced.unwrap_or(0)));
         read.await.unwrap_or(Err(Answer::of(StatusCode::REQUEST_TIMEOUT)))
     }
-}
-
-/// The status that answers a body which was stored, or was not, as [`serve`] would answer it.
-#[cfg(any(test, feature = "simulation"))]
-#[must_use]
-pub fn status_for(stored: &Result<Appended, WebhookError>) -> u16 {
-    Answer::to(stored).status.as_u16()
 }
 
 /// The body, if it keeps the limit.
@@ -284,19 +281,6 @@ fn announced_length(headers: &HeaderMap) -> Result<Option<usize>, Answer> {
 impl Answer {
     fn of(status: StatusCode) -> Self {
         Self { status, retry_after: None }
-    }
-
-    /// To a body that was stored, or was not.
-    fn to(stored: &Result<Appended, WebhookError>) -> Self {
-        match stored {
-            Ok(_) => Self::of(StatusCode::OK),
-            Err(WebhookError::NotDurable(_)) if mutation::on(Mutation::ConfirmRefusedPost) => {
-                Self::of(StatusCode::OK)
-            }
-            Err(WebhookError::NoUpdate(_)) => Self::of(StatusCode::BAD_REQUEST),
-            Err(WebhookError::NotDurable(AppendError::Paused(reason))) => Self::later(*reason),
-            Err(WebhookError::NotDurable(AppendError::Stopped)) => Self::later(PauseReason::Stopping),
-        }
     }
 
     /// Telegram keeps the update and sends it again.

@@ -1,14 +1,15 @@
 //! The contract as tests: scenarios that every implementation runs: as they are, with a reopen between any two
 //! operations, and with every commit made twice. Each commit is also applied to a model in memory, and everything readable is compared with it.
 
+mod model;
 mod random;
 mod scenarios;
 mod steering;
 
-use super::memory::State;
 use super::{Journal, JournalReader, Recovered};
 use crate::model::{Batch, Sequence, UnixMillis};
 
+use self::model::Model;
 pub(super) use self::random::random_batches_and_reopens;
 pub(super) use self::scenarios::*;
 pub(super) use self::steering::*;
@@ -38,14 +39,13 @@ pub(super) struct Subject<P: Place> {
     /// `None` only while it is reopened.
     journal: Option<P::Journal>,
     between: Between,
-    model: State,
+    model: Model,
 }
 
 impl<P: Place> Subject<P> {
     pub(super) fn new(place: P, between: Between) -> Self {
         let journal = place.open();
-        let mut model = State::new(journal.reader().recover().unwrap().journal_id);
-        model.recovered.boot = 1;
+        let model = Model::new(journal.reader().recover().unwrap().journal_id);
         let subject = Self { place, journal: Some(journal), between, model };
         subject.check();
         subject

@@ -6,8 +6,6 @@
 #[cfg(test)]
 mod contract;
 pub mod lmdb;
-#[cfg(any(test, feature = "simulation"))]
-pub mod memory;
 
 use crate::model::{
     AttemptRecord, Batch, Event, GroupId, GroupName, GroupRecord, Head, IdRange, Payload, Quarantined,

@@ -19,7 +19,6 @@ mod kinds;
 mod mode;
 mod page;
 mod polling;
-mod position;
 mod probe;
 mod secret;
 mod settings;
@@ -43,10 +42,6 @@ pub use api::{Me, WebhookInfo};
 pub use call_error::{CallError, Conflict};
 #[cfg(feature = "fuzzing")]
 pub use fuzz::fuzz_page;
-#[cfg(any(test, feature = "simulation"))]
-pub use page::{RawPage, read_page};
-#[cfg(any(test, feature = "simulation"))]
-pub use position::{Passed, Position};
 pub use probe::{Finding, Probe, probe};
 pub use secret::{InvalidSecret, check_secret, webhook_secret};
 pub use settings::{BotToken, InvalidToken, Mode, Settings};

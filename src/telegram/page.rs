@@ -10,7 +10,7 @@ use serde_json::value::RawValue;
 
 /// The elements of a getUpdates answer.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct RawPage {
+pub(super) struct RawPage {
     /// The elements, as they came, up to the first that has no end of its own.
     pub elements: Vec<Bytes>,
     /// That one, where there is one, and what can be told apart behind it: the answer breaks off, or is broken by it.
@@ -49,21 +49,6 @@ pub(super) fn salvage(body: &Bytes) -> Option<RawPage> {
         }
     }
     Some(page)
-}
-
-/// The elements of a whole getUpdates answer; `None` if it is none.
-#[cfg(any(test, feature = "simulation"))]
-#[must_use]
-pub fn read_page(body: &Bytes) -> Option<RawPage> {
-    #[derive(serde::Deserialize)]
-    struct Envelope<'a> {
-        #[serde(borrow)]
-        result: &'a RawValue,
-    }
-    match serde_json::from_slice::<Envelope<'_>>(body) {
-        Ok(envelope) => split(body, envelope.result),
-        Err(_) => salvage(body),
-    }
 }
 
 /// What follows these tokens, if the bytes begin with them.

@@ -15,8 +15,6 @@ pub use key::Key;
 pub use kind::KindCode;
 use payload::{Chat, Payload};
 
-use crate::mutation::{self, Mutation};
-
 /// What is read of an update. The JSON itself is borrowed and never taken apart further.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Update<'a> {
@@ -75,7 +73,6 @@ pub enum ParseError {
 pub fn parse(body: &[u8]) -> Result<Update<'_>, ParseError> {
     let text = std::str::from_utf8(body).map_err(|error| ParseError::NotUtf8(error.valid_up_to()))?;
     let json = text.trim_matches([' ', '\t', '\r', '\n']);
-    let kept = if mutation::on(Mutation::KeepSpaceAround) { text } else { json };
     let mut reader = serde_json::Deserializer::from_str(json);
     let envelope = reader
         .deserialize_map(Envelope::default())
@@ -89,13 +86,13 @@ pub fn parse(body: &[u8]) -> Result<Update<'_>, ParseError> {
     let Chat { id: chat_id, chat_type } = payload.chat(kind);
     let user_id = payload.user_id(kind);
     let key = match (chat_id, user_id) {
-        (Some(chat), _) if !mutation::on(Mutation::OrderByUser) => Key::Chat(chat),
-        (_, Some(user)) => Key::User(user),
-        (_, None) => payload.other_key(kind).unwrap_or(Key::Update(update_id)),
+        (Some(chat), _) => Key::Chat(chat),
+        (None, Some(user)) => Key::User(user),
+        (None, None) => payload.other_key(kind).unwrap_or(Key::Update(update_id)),
     };
     let thread_id = payload.thread_id(kind);
     let label = payload.label(kind);
-    Ok(Update { update_id, kind, kind_name, key, chat_id, user_id, thread_id, chat_type, label, json: kept })
+    Ok(Update { update_id, kind, kind_name, key, chat_id, user_id, thread_id, chat_type, label, json })
 }
 
 /// An integer as JSON writes it: no fraction, no exponent, no quotes.

@@ -1,16 +1,18 @@
 //! The driver without its threads, in made-up time, on a journal that can be told to have no room.
 
+use std::sync::mpsc;
 use std::time::Duration;
 
-use tokio::sync::oneshot;
+use tokio::sync::{oneshot, watch};
 
 use super::rig::{group, update};
-use crate::driver::core::Core;
+use crate::driver::core::{Core, Told, Work};
+use crate::driver::tally::Tally;
 use crate::driver::{
-    AppendError, Appended, ConsumerStream, Input, Settings, SettleError, Stepped, SubscribeError,
-    Subscription, Turned, WantedKinds,
+    AppendError, Appended, ConsumerStream, Input, IntakeState, Settings, SettleError, SubscribeError,
+    Subscription, WantedKinds,
 };
-use crate::journal::memory::{Memory, MemoryJournal, MemoryReader};
+use crate::journal::lmdb::{self, LmdbJournal, LmdbReader};
 use crate::journal::{CommitError, Journal, JournalReader};
 use crate::model::{
     Batch, ConsumerSettings, Delivery, Filter, GroupId, GroupRecord, Monotonic, Now, Sequence, SettledResult,
@@ -20,13 +22,11 @@ use crate::observe::metrics::Metrics;
 
 /// Any time; what is appended is received now.
 const START: Now = Now { mono: Monotonic(1_000_000), unix: UnixMillis(1_700_000_000_000) };
-/// As though commits took no time: then nothing is held back to share one.
-const AT_ONCE: Duration = Duration::ZERO;
 
 pub(super) type Answer<T> = oneshot::Receiver<T>;
 
 pub(super) struct Bench {
-    pub(super) driver: Stepped<MemoryJournal>,
+    pub(super) core: Core<LmdbReader>,
     pub(super) now: Now,
     pub(super) metrics: Metrics,
     /// Whether every commit is refused for want of room.
@@ -34,13 +34,31 @@ pub(super) struct Bench {
     /// Whether the commits that need room for long are.
     pub(super) full_for_updates: bool,
     pub(super) commits: usize,
-    pub(super) ended: bool,
     settings: Settings,
-    memory: Memory,
+    restarts: u32,
+    journal: LmdbJournal,
+    inputs: mpsc::Receiver<Input>,
+    _directory: tempfile::TempDir,
 }
 
-/// What the commit thread is at.
-pub(super) struct Work;
+fn start(
+    journal: &LmdbJournal,
+    settings: Settings,
+    metrics: Metrics,
+    restarts: u32,
+) -> (Core<LmdbReader>, mpsc::Receiver<Input>) {
+    let reader = journal.reader();
+    let mut recovered = reader.recover().unwrap();
+    recovered.boot += restarts;
+    let tally = Tally::new(metrics, "bot");
+    let (sender, inputs) = mpsc::channel();
+    let (intake, _) = watch::channel(IntakeState::Open);
+    let (own_webhook, _) = watch::channel(None);
+    let wanted = watch::Sender::new(WantedKinds::default());
+    let told = Told { intake, own_webhook, wanted };
+    let core = Core::new(reader, recovered, settings, tally, sender, told);
+    (core, inputs)
+}
 
 impl Bench {
     pub(super) fn new(settings: Settings) -> Self {
@@ -49,89 +67,84 @@ impl Bench {
 
     /// With groups that the journal holds from earlier.
     pub(super) fn with_groups(settings: Settings, groups: Vec<GroupRecord>) -> Self {
-        let memory = Memory::new(1, 64 << 20);
-        memory.open().commit(&Batch { groups, ..Batch::default() }).unwrap();
+        let directory = tempfile::tempdir().unwrap();
+        let options = lmdb::Options::with_max_bytes(64 << 20);
+        let mut journal = lmdb::open(directory.path(), 1, &options).unwrap();
+        journal.commit(&Batch { groups, ..Batch::default() }).unwrap();
         let metrics = Metrics::new();
-        let driver = Stepped::start("bot", memory.open(), settings.clone(), metrics.clone(), START).unwrap();
+        let (core, inputs) = start(&journal, settings.clone(), metrics.clone(), 0);
         Self {
-            driver,
+            restarts: 0,
+            settings,
+            core,
             now: START,
             metrics,
             full: false,
             full_for_updates: false,
             commits: 0,
-            ended: false,
-            settings,
-            memory,
+            journal,
+            inputs,
+            _directory: directory,
         }
     }
 
     /// A new driver on what is durable; what is on its way is lost.
     pub(super) fn restart(&mut self) {
+        self.restarts += 1;
         let (settings, metrics) = (self.settings.clone(), self.metrics.clone());
-        self.driver = Stepped::start("bot", self.memory.open(), settings, metrics, self.now).unwrap();
-    }
-
-    /// The driver's inside.
-    pub(super) fn core(&self) -> &Core<MemoryReader> {
-        &self.driver.turns.core
-    }
-
-    /// Says something to the driver, which hears it at its next turn.
-    pub(super) fn say(&mut self, input: Input) {
-        self.driver.say(input);
+        (self.core, self.inputs) = start(&self.journal, settings, metrics, self.restarts);
     }
 
     pub(super) fn wanted(&self) -> WantedKinds {
-        self.driver.handle().wanted().borrow().clone()
+        self.core.told.wanted.borrow().clone()
     }
 
     /// Lets so much time pass for both clocks, and all happen that is due then.
     pub(super) fn pass(&mut self, ms: u64) {
-        self.move_clocks(ms);
-        self.settle_down();
-    }
-
-    /// Lets so much time pass for both clocks; the loop has nothing to do meanwhile.
-    pub(super) fn move_clocks(&mut self, ms: u64) {
         self.now = Now { mono: self.now.mono.plus(ms), unix: self.now.unix.plus(ms) };
-        self.driver.looked_around(self.now);
+        self.settle_down();
     }
 
     /// Turns until there is nothing to do but to wait.
     pub(super) fn settle_down(&mut self) {
         for _ in 0..1_000 {
             let Some(work) = self.next_work() else { return };
-            self.carry_out(work);
+            self.carry_out(work, Duration::from_millis(1));
         }
         panic!("the driver commits without end");
     }
 
-    /// What the commit thread is to do next, if it is not at something. A driver that finds nothing to do must wait for
-    /// something.
+    /// What the commit thread is to do next. A driver that finds nothing to do must wait for something.
     pub(super) fn next_work(&mut self) -> Option<Work> {
-        let at_work = self.driver.has_work();
         for _ in 0..1_000 {
-            self.ended |= self.driver.turn(self.now).unwrap() == Turned::Ended;
-            if self.driver.has_work() {
-                return (!at_work).then_some(Work);
+            while let Ok(input) = self.inputs.try_recv() {
+                self.core.handle(self.now, input);
             }
-            if self.ended || self.driver.wakes() > self.now.mono {
-                return None;
+            self.core.turn(self.now).unwrap();
+            let work = self.core.next_work(self.now).unwrap();
+            if work.is_some()
+                || self.core.is_finished(self.now)
+                || self.core.next_wake(self.now) > self.now.mono
+            {
+                return work;
             }
         }
         panic!("the driver turns without doing anything");
     }
 
-    pub(super) fn carry_out(&mut self, _work: Work) {
-        let batch = self.driver.batch();
-        self.commits += usize::from(batch.is_some());
-        if batch.is_some_and(|batch| self.full || self.full_for_updates && batch.appends()) {
-            let no_room = CommitError::NoRoom { path: "test".into(), why: "the test says so".into() };
-            self.driver.answer(Err(no_room), AT_ONCE);
-        } else {
-            self.driver.commit(AT_ONCE);
-        }
+    pub(super) fn carry_out(&mut self, work: Work, took: Duration) {
+        let result = match work {
+            Work::Commit(batch) => {
+                self.commits += 1;
+                if self.full || self.full_for_updates && batch.appends() {
+                    Err(CommitError::NoRoom { path: "test".into(), why: "the test says so".into() })
+                } else {
+                    self.journal.commit(&batch)
+                }
+            }
+            Work::Probe => self.journal.usage(),
+        };
+        self.core.committed(self.now, result, took).unwrap();
     }
 
     pub(super) fn append(&mut self, updates: &[(i64, &str)]) -> Answer<Result<Appended, AppendError>> {
@@ -139,7 +152,7 @@ impl Bench {
         let new = |&(id, key): &(i64, &str)| crate::driver::NewUpdate { received, ..update(id, key) };
         let updates = updates.iter().map(new).collect();
         let (reply, answer) = oneshot::channel();
-        self.say(Input::Append { updates, quarantined: vec![], reply });
+        self.core.handle(self.now, Input::Append { updates, quarantined: vec![], reply });
         answer
     }
 
@@ -160,7 +173,7 @@ impl Bench {
             ephemeral,
         };
         let (reply, answer) = oneshot::channel();
-        self.say(Input::Subscribe { subscription, reply });
+        self.core.handle(self.now, Input::Subscribe { subscription, reply });
         answer
     }
 
@@ -180,7 +193,7 @@ impl Bench {
             ephemeral: false,
         };
         let (reply, answer) = oneshot::channel();
-        self.say(Input::Subscribe { subscription, reply });
+        self.core.handle(self.now, Input::Subscribe { subscription, reply });
         answer
     }
 
@@ -193,19 +206,19 @@ impl Bench {
 
     /// The sequences that the journal holds.
     pub(super) fn stored(&self) -> Vec<u64> {
-        let heads = self.memory.reader().heads(Sequence(1), 1_000).unwrap();
+        let heads = self.journal.reader().heads(Sequence(1), 1_000).unwrap();
         heads.iter().map(|head| head.sequence.0).collect()
     }
 
     /// Whether a group is done with a stored update.
     pub(super) fn is_settled(&self, group: GroupId, sequence: u64) -> bool {
-        let heads = self.memory.reader().heads(Sequence(sequence), 1).unwrap();
+        let heads = self.journal.reader().heads(Sequence(sequence), 1).unwrap();
         assert_eq!(heads[0].sequence, Sequence(sequence));
-        self.core().dispatcher.is_settled(group, &heads[0])
+        self.core.dispatcher.is_settled(group, &heads[0])
     }
 
     pub(super) fn group(&self, name: &str) -> GroupId {
-        self.core().groups.id_of(&group(name)).unwrap()
+        self.core.groups.id_of(&group(name)).unwrap()
     }
 
     pub(super) fn settle(
@@ -216,7 +229,7 @@ impl Bench {
     ) -> Answer<Result<Vec<SettledResult>, SettleError>> {
         let (reply, answer) = oneshot::channel();
         let tokens = tokens.to_vec();
-        self.say(Input::Settle { group: group(name), tokens, settlement, reply });
+        self.core.handle(self.now, Input::Settle { group: group(name), tokens, settlement, reply });
         answer
     }
 }

@@ -20,7 +20,7 @@ fn received_at(received: UnixMillis, id: i64) -> NewUpdate {
 
 fn append(bench: &mut Bench, updates: Vec<NewUpdate>) {
     let (reply, _answer) = oneshot::channel();
-    bench.say(Input::Append { updates, quarantined: vec![], reply });
+    bench.core.handle(bench.now, Input::Append { updates, quarantined: vec![], reply });
 }
 
 /// Count and sum in milliseconds: until durable, until delivered, from then until settled, and of it all.
@@ -42,9 +42,8 @@ fn each_part_of_an_updates_way_is_measured_once_whatever_the_attempts() {
     let received = bench.now.unix;
     append(&mut bench, vec![received_at(received, 1)]);
     let commit = bench.next_work().unwrap();
-    bench.move_clocks(3);
-    bench.carry_out(commit);
-    bench.settle_down();
+    bench.now = crate::model::Now { mono: bench.now.mono.plus(3), unix: bench.now.unix.plus(3) };
+    bench.carry_out(commit, std::time::Duration::from_millis(3));
     assert_eq!(latencies(&bench), [(1, 3), (0, 0), (0, 0), (0, 0)]);
 
     bench.pass(40);
@@ -76,7 +75,7 @@ fn without_tracing_no_delivery_has_a_place_in_a_trace() {
 
 fn steer<T>(bench: &mut Bench, steer: impl FnOnce(Reply<T>) -> Steer) -> T {
     let (reply, mut answer) = oneshot::channel();
-    bench.say(Input::Steer(steer(reply)));
+    bench.core.handle(bench.now, Input::Steer(steer(reply)));
     bench.settle_down();
     answer.try_recv().unwrap()
 }

@@ -19,7 +19,7 @@ const APPLIED: SettledResult = SettledResult::Applied { deadline: None };
 impl Bench {
     pub(super) fn steer<T>(&mut self, steer: impl FnOnce(Reply<T>) -> Steer) -> Answer<T> {
         let (reply, answer) = oneshot::channel();
-        self.say(Input::Steer(steer(reply)));
+        self.core.handle(self.now, Input::Steer(steer(reply)));
         answer
     }
 
@@ -143,7 +143,7 @@ fn p5_after_a_seek_back_everything_comes_again_and_older_deliveries_are_supersed
     assert_eq!(acked.try_recv().unwrap().unwrap(), [APPLIED]);
     let again = deliveries(&mut stream);
     assert_eq!(again.len(), 3);
-    let last = bench.core().reader.events(Sequence(3)).unwrap().pop().and_then(|(_, event)| event.attempt);
+    let last = bench.core.reader.events(Sequence(3)).unwrap().pop().and_then(|(_, event)| event.attempt);
     assert_eq!(last.map(|ended| ended.outcome), Some(AttemptOutcome::Revoked));
     assert!(again.iter().all(|delivery| delivery.replayed));
     assert_eq!(bench.ack("a", first[2].token), SettledResult::Superseded);
@@ -236,7 +236,7 @@ fn a_purged_update_leaves_nothing_behind() {
     assert_eq!(bench.purge(&[1, 2]), Ok(()));
     assert_eq!(bench.stored(), [3]);
     assert_eq!(bench.view("b").dead_letters, 0);
-    assert_eq!(bench.core().reader.events(Sequence(1)).unwrap(), []);
+    assert_eq!(bench.core.reader.events(Sequence(1)).unwrap(), []);
     assert_eq!(bench.ack("a", out[0].token), SettledResult::AlreadySettled);
     assert_eq!(bench.view("a").status.lag, 1);
     bench.restart();
@@ -378,7 +378,7 @@ fn what_an_update_is_at_is_shown_for_every_group() {
     bench.settle_down();
     let out = deliveries(&mut stream);
     assert_eq!(out.len(), 1);
-    let heads = bench.core().reader.heads(Sequence(1), 9).unwrap();
+    let heads = bench.core.reader.heads(Sequence(1), 9).unwrap();
     let standing = bench.steered(|reply| Steer::Standing { heads, only: None, reply });
     let a = |at: usize| &standing[at].iter().find(|group| group.group.name.as_str() == "a").unwrap().standing;
     assert!(matches!(a(0), UpdateStanding::Held(held) if held.attempt == 1));

@@ -1,5 +1,7 @@
 //! Single turns of the driver, in made-up time.
 
+use std::time::Duration;
+
 use super::bench::{Bench, deliveries};
 use super::rig::group;
 use crate::driver::{Input, Settings, SubscribeError};
@@ -82,10 +84,11 @@ fn a_shutdown_does_not_wait_for_trimming() {
     drop(stream);
     bench.settle_down();
     let commits = bench.commits;
-    bench.move_clocks(61_000);
-    bench.say(Input::Shutdown { grace_ms: 0 });
+    bench.now.mono = bench.now.mono.plus(61_000);
+    bench.now.unix = bench.now.unix.plus(61_000);
+    bench.core.handle(bench.now, Input::Shutdown { grace_ms: 0 });
     bench.settle_down();
-    assert!(bench.ended);
+    assert!(bench.core.is_finished(bench.now));
     // What the lost consumer's grace and the shutdown itself leave to record may take one.
     assert!(bench.commits <= commits + 1, "{} commits", bench.commits - commits);
 }
@@ -159,7 +162,7 @@ fn an_ephemeral_group_whose_last_stream_ends_while_another_is_being_opened_begin
     let work = bench.next_work().unwrap();
     drop(first);
     assert!(bench.next_work().is_none());
-    bench.carry_out(work);
+    bench.carry_out(work, Duration::from_millis(1));
     bench.settle_down();
     let mut second = second.try_recv().unwrap().unwrap();
     bench.append(&[(2, "chat:1")]);
@@ -172,12 +175,10 @@ fn a_stream_that_is_being_opened_when_the_shutdown_begins_is_refused() {
     let mut bench = Bench::new(Settings::default());
     let mut opening = bench.subscribe("a", "c", false);
     let work = bench.next_work().unwrap();
-    bench.say(Input::Shutdown { grace_ms: 20_000 });
-    assert!(bench.next_work().is_none());
-    bench.carry_out(work);
-    bench.settle_down();
+    bench.core.handle(bench.now, Input::Shutdown { grace_ms: 20_000 });
+    bench.carry_out(work, Duration::from_millis(1));
     assert_eq!(opening.try_recv().unwrap().unwrap_err(), SubscribeError::Stopped);
-    assert!(bench.ended);
+    assert!(bench.core.is_finished(bench.now));
 }
 
 #[test]
@@ -219,25 +220,6 @@ fn an_ephemeral_group_leaves_no_series_behind() {
 }
 
 #[test]
-fn an_extension_goes_by_the_lease_of_the_delivery_also_after_a_short_and_late_one() {
-    let mut bench = Bench::new(Settings::default());
-    let mut stream = bench.subscribed("a");
-    bench.append(&[(1, "chat:1")]);
-    bench.settle_down();
-    let token = deliveries(&mut stream)[0].token;
-    bench.pass(30_000);
-    let mut late = bench.settle("a", &[token], Settlement::Extend { duration_ms: Some(1_000) });
-    bench.settle_down();
-    let deadline = |now: Now, ms| Some((now.mono.plus(ms), now.unix.plus(ms)));
-    let leased = SettledResult::AppliedLate { deadline: deadline(bench.now, 1_000) };
-    assert_eq!(late.try_recv().unwrap().unwrap(), [leased]);
-    let mut again = bench.settle("a", &[token], Settlement::Extend { duration_ms: None });
-    bench.settle_down();
-    let leased = SettledResult::Applied { deadline: deadline(bench.now, 30_000) };
-    assert_eq!(again.try_recv().unwrap().unwrap(), [leased]);
-}
-
-#[test]
 fn p9_leases_do_not_run_out_while_the_disk_is_blocked() {
     let mut bench = Bench::new(Settings::default());
     let mut stream = bench.subscribed("a");
@@ -248,10 +230,10 @@ fn p9_leases_do_not_run_out_while_the_disk_is_blocked() {
     let blocked = bench.next_work().unwrap();
     // The driver itself goes on turning.
     for _ in 0..60 {
-        bench.move_clocks(1_000);
+        bench.now = Now { mono: bench.now.mono.plus(1_000), unix: bench.now.unix.plus(1_000) };
         assert!(bench.next_work().is_none());
     }
-    bench.carry_out(blocked);
+    bench.carry_out(blocked, Duration::from_secs(60));
     bench.settle_down();
     let mut acked = bench.settle("a", &[out[0].token], Settlement::Ack);
     bench.settle_down();

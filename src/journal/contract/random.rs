@@ -8,7 +8,7 @@ use proptest::test_runner::TestRunner;
 use super::scenarios::{attempts, dead_letter, group, update};
 use super::steering::event;
 use super::{Between, Place, Subject};
-use crate::journal::memory::State;
+use crate::journal::contract::model::Model;
 use crate::model::{Batch, GroupId, IdRange, Quarantined, Sequence, SettledAs, UnixMillis};
 
 /// One thing that a batch does; what it is done to is chosen when it is known what is there.
@@ -81,7 +81,7 @@ fn step() -> impl Strategy<Value = Step> {
 }
 
 /// The batch that the actions make, on top of what the model holds.
-fn batch(model: &State, actions: &[Action]) -> Batch {
+fn batch(model: &Model, actions: &[Action]) -> Batch {
     let mut batch = Batch::default();
     let mut last = model.recovered.last_sequence.0;
     let mut last_group = model.recovered.last_group.0;
@@ -110,7 +110,7 @@ fn batch(model: &State, actions: &[Action]) -> Batch {
                 if let Some(state) = model.groups.get(&pick_group(index)) {
                     let mut record = state.record.clone();
                     record.generation = *generation;
-                    batch.changed_groups.push(record);
+                    batch.groups.push(record);
                 }
             }
             Action::DeleteGroup(index) => batch.deleted_groups.push(pick_group(index)),

@@ -294,7 +294,7 @@ pub(in crate::journal) fn a_changed_group_keeps_its_progress<P: Place>(subject: 
     subject.commit(&Batch { groups: vec![group(1)], ..acks(1, [5, 7]) });
     subject.commit(&cursor(1, 5));
     let changed = GroupRecord { generation: 2, start: Sequence(4), ..group(1) };
-    subject.commit(&Batch { changed_groups: vec![changed.clone()], ..Batch::default() });
+    subject.commit(&Batch { groups: vec![changed.clone()], ..Batch::default() });
     let group = &subject.recover().groups[0];
     assert_eq!((&group.record, group.cursor, group.settled.len()), (&changed, Sequence(5), 1));
 }

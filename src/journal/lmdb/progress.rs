@@ -4,7 +4,6 @@ use super::codec::{decode_words, encode_words, group_key, position_key};
 use super::fault::Fault;
 use super::tables::{Table, Writer, between};
 use crate::model::{GroupId, Sequence, SettledAs};
-use crate::mutation::{self, Mutation};
 
 /// Positions in a block.
 pub(super) const BLOCK: u64 = 4096;
@@ -67,8 +66,7 @@ pub(super) fn settle(
         let number = first.0 / BLOCK;
         let mut words = block(writer, group, number)?;
         let mut changed = false;
-        let left_out = usize::from(mutation::on(Mutation::LmdbLeavesOneOut));
-        for (_, sequence) in positions.iter().skip(left_out).filter(|(_, sequence)| *sequence > cursor) {
+        for (_, sequence) in positions.iter().filter(|(_, sequence)| *sequence > cursor) {
             let (word, bit) = place(*sequence);
             if let Some(word) = words.get_mut(word) {
                 changed |= *word & bit == 0;

@@ -1,4 +1,4 @@
-//! What a journal holds, kept the simplest way.
+//! What a journal should hold, kept the simplest way.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -7,39 +7,38 @@ use crate::model::{
     AttemptRecord, Batch, Event, GroupId, GroupName, GroupRecord, Head, IdRange, Payload, Quarantined,
     Sequence, StoredDeadLetter, UnixMillis,
 };
-use crate::mutation::{self, Mutation};
 
 /// One group.
 #[derive(Clone, Debug)]
-pub(in crate::journal) struct GroupState {
-    pub(in crate::journal) record: GroupRecord,
-    pub(in crate::journal) cursor: Sequence,
-    pub(in crate::journal) settled: BTreeSet<Sequence>,
-    pub(in crate::journal) attempts: BTreeMap<Sequence, AttemptRecord>,
-    pub(in crate::journal) dead: BTreeMap<Sequence, StoredDeadLetter>,
-    pub(in crate::journal) replays: BTreeMap<Sequence, u32>,
+pub(super) struct ModelGroup {
+    pub(super) record: GroupRecord,
+    pub(super) cursor: Sequence,
+    pub(super) settled: BTreeSet<Sequence>,
+    pub(super) attempts: BTreeMap<Sequence, AttemptRecord>,
+    pub(super) dead: BTreeMap<Sequence, StoredDeadLetter>,
+    pub(super) replays: BTreeMap<Sequence, u32>,
 }
 
-/// A whole journal. It has been opened no time yet.
+/// A whole journal.
 #[derive(Clone, Debug)]
-pub(in crate::journal) struct State {
+pub(super) struct Model {
     /// What does not follow from the rest.
-    pub(in crate::journal) recovered: Recovered,
-    pub(in crate::journal) heads: BTreeMap<Sequence, Head>,
-    pub(in crate::journal) payloads: BTreeMap<Sequence, Payload>,
-    pub(in crate::journal) groups: BTreeMap<GroupId, GroupState>,
-    pub(in crate::journal) ids: BTreeMap<(u32, i64), i64>,
-    pub(in crate::journal) deleted: BTreeSet<GroupName>,
-    pub(in crate::journal) quarantined: BTreeMap<u64, Quarantined>,
+    pub(super) recovered: Recovered,
+    pub(super) heads: BTreeMap<Sequence, Head>,
+    pub(super) payloads: BTreeMap<Sequence, Payload>,
+    pub(super) groups: BTreeMap<GroupId, ModelGroup>,
+    pub(super) ids: BTreeMap<(u32, i64), i64>,
+    pub(super) deleted: BTreeSet<GroupName>,
+    pub(super) quarantined: BTreeMap<u64, Quarantined>,
     /// By update, group, time, generation, attempt, and how it was settled.
-    pub(in crate::journal) events: BTreeMap<(Sequence, GroupId, UnixMillis, u32, u32, u8), Event>,
+    pub(super) events: BTreeMap<(Sequence, GroupId, UnixMillis, u32, u32, u8), Event>,
 }
 
-impl State {
-    pub(in crate::journal) fn new(journal_id: u64) -> Self {
+impl Model {
+    pub(super) fn new(journal_id: u64) -> Self {
         let recovered = Recovered {
             journal_id,
-            boot: 0,
+            boot: 1,
             last_sequence: Sequence(0),
             first_stored: None,
             last_time: UnixMillis(0),
@@ -62,11 +61,11 @@ impl State {
         }
     }
 
-    pub(in crate::journal) fn apply(&mut self, batch: &Batch) {
-        for record in batch.groups.iter().chain(&batch.changed_groups) {
+    pub(super) fn apply(&mut self, batch: &Batch) {
+        for record in &batch.groups {
             self.seen(record.created);
             self.recovered.last_group = self.recovered.last_group.max(record.id);
-            let new = || GroupState {
+            let new = || ModelGroup {
                 record: record.clone(),
                 cursor: Sequence(0),
                 settled: BTreeSet::new(),
@@ -148,8 +147,7 @@ impl State {
         for (group, cursor) in &batch.cursors {
             let Some(state) = self.groups.get_mut(group) else { continue };
             state.cursor = state.cursor.max(*cursor);
-            let more = u64::from(mutation::on(Mutation::ForgetOneMoreThanCursor));
-            state.settled = state.settled.split_off(&Sequence(state.cursor.0 + 1 + more));
+            state.settled = state.settled.split_off(&state.cursor.next());
         }
         self.trim_and_purge(batch);
         self.quarantined.retain(|number, _| *number > batch.forget_quarantined_to);
@@ -159,7 +157,7 @@ impl State {
     }
 
     fn trim_and_purge(&mut self, batch: &Batch) {
-        let waits = |groups: &BTreeMap<_, GroupState>, at| {
+        let waits = |groups: &BTreeMap<_, ModelGroup>, at| {
             groups.values().any(|group| group.replays.contains_key(at))
         };
         let trimmed = batch.trimmed.iter().filter(|at| !waits(&self.groups, at)).copied();
@@ -188,7 +186,7 @@ impl State {
         self.recovered.last_time = self.recovered.last_time.max(time);
     }
 
-    pub(in crate::journal) fn recover(&self) -> Recovered {
+    pub(super) fn recover(&self) -> Recovered {
         Recovered {
             first_stored: self.heads.keys().next().copied(),
             groups: self.groups.values().map(|group| group.recover(&self.heads)).collect(),
@@ -198,8 +196,8 @@ impl State {
         }
     }
 
-    pub(in crate::journal) fn counts(&self) -> Counts {
-        let count = |state: &GroupState| DeadLetterCount {
+    pub(super) fn counts(&self) -> Counts {
+        let count = |state: &ModelGroup| DeadLetterCount {
             count: state.dead.len() as u64,
             bytes: state.dead.values().map(|letter| u64::from(letter.head.size)).sum(),
         };
@@ -212,14 +210,14 @@ impl State {
         }
     }
 
-    pub(in crate::journal) fn first_at(&self, from: Sequence, time: UnixMillis) -> Option<Sequence> {
+    pub(super) fn first_at(&self, from: Sequence, time: UnixMillis) -> Option<Sequence> {
         let by_sequence = self.heads.keys().find(|sequence| **sequence >= from)?;
         let by_time = self.heads.values().find(|head| head.received >= time)?.sequence;
         Some(by_time.max(*by_sequence))
     }
 }
 
-impl GroupState {
+impl ModelGroup {
     fn is_settled(&self, at: Sequence) -> bool {
         at <= self.cursor || self.settled.contains(&at)
     }
