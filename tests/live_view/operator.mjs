@@ -74,7 +74,7 @@ await walk("operator", async (page, step, shot) => {
   await step("an update's page tells what became of it", async () => {
     await page.getByText("hello there").click();
     const story = page.getByRole("region", { name: "Group orders" });
-    await story.getByText("acked").waitFor();
+    await story.getByText("acked", { exact: true }).waitFor();
     for (const words of ["received from Telegram", "durable on disk", "delivered to orders-1, attempt 1", "acknowledged"]) {
       await story.getByText(words).first().waitFor();
     }
@@ -85,7 +85,7 @@ await walk("operator", async (page, step, shot) => {
     await page.getByRole("heading", { name: "Updates" }).waitFor();
     await page.goto(address);
     await page.reload();
-    await story.getByText("acked").waitFor();
+    await story.getByText("acked", { exact: true }).waitFor();
   });
 
   await step("an unanswered message: found, explained, mended, replayed, settled", async () => {
@@ -112,7 +112,7 @@ await walk("operator", async (page, step, shot) => {
     await go("#/updates?chat=77");
     await page.getByText("/reject me").click();
     const story = page.getByRole("region", { name: "Group orders" });
-    await story.getByText("acked").waitFor();
+    await story.getByText("acked", { exact: true }).waitFor();
     await story.getByText(/attempt \d+ \(replayed\)/).waitFor();
   });
 
