@@ -195,7 +195,10 @@ fn a_delivery_that_ended_is_counted_once_however_often_its_record_is_refused() {
     bench.full = false;
     bench.pass(250);
     let text = bench.metrics.encode().unwrap();
-    let counted = text.lines().find(|line| line.starts_with("switchboard_attempts_ended_total{")).unwrap();
+    let expired = |line: &&str| {
+        line.starts_with("switchboard_attempts_ended_total{") && line.contains("how=\"expired\"")
+    };
+    let counted = text.lines().find(expired).unwrap();
     assert!(counted.ends_with(" 1"), "{counted}");
     drop(stream);
 }
