@@ -257,7 +257,7 @@ fn a_secret_in_the_file_is_refused_without_being_repeated() {
     refused(
         &[],
         "[bots.sales]\ntoken = '42:AAE-very_secret'",
-        &["`token` (/switchboard.toml:2)", "SWITCHBOARD_BOT_SALES_TOKEN"],
+        &["`token` (/switchboard.toml:2)", "ends in `_file`, or set SWITCHBOARD_BOT_SALES_TOKEN"],
     );
     refused(&[], "access_token = 'very_secret'", &["`access_token`", "SWITCHBOARD_ACCESS_TOKEN"]);
 }
