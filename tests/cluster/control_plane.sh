@@ -1,10 +1,9 @@
-# Sourced: a cluster on this machine's loopback, with all it keeps in one directory that goes with it. etcd, the API server with
-# its usual admission (Pod Security among it), the controllers and the scheduler are Kubernetes' own. kwok says of the pods of
-# the one node that they run; no container is started.
+# Sourced: the control plane of a cluster on the loopback interface, with all it keeps in one directory that goes with it: etcd,
+# and Kubernetes' own API server with its usual admission (Pod Security among it), controllers and scheduler.
 # shellcheck shell=bash
 
-# start_cluster DIRECTORY: what runs at its end is ended by stop_cluster. KUBECONFIG becomes the administrator's.
-start_cluster() {
+# start_control_plane DIRECTORY: KUBECONFIG becomes the administrator's. What runs then is ended by stop_cluster.
+start_control_plane() {
   cluster=$1
   etcd_port=$(free_port)
   peer_port=$(free_port)
@@ -25,7 +24,8 @@ start_cluster() {
     --tls-cert-file "$cluster/server.crt" --tls-private-key-file "$cluster/server.key" \
     --service-account-issuer https://kubernetes.default.svc --service-account-key-file "$cluster/accounts.key" \
     --service-account-signing-key-file "$cluster/accounts.key" \
-    --token-auth-file "$cluster/tokens.csv" --authorization-mode RBAC \
+    --token-auth-file "$cluster/tokens.csv" --authorization-mode Node,RBAC --enable-admission-plugins NodeRestriction \
+    --kubelet-preferred-address-types InternalIP \
     --audit-policy-file "$cluster/audit-policy.json" --audit-log-path "$cluster/audit.log"
   needs "the API server" kubectl get --raw /readyz
 
@@ -35,19 +35,10 @@ start_cluster() {
     --service-account-private-key-file "$cluster/accounts.key" --enable-hostpath-provisioner
   scheduler_configuration >"$cluster/scheduler.json"
   run kube-scheduler --config "$cluster/scheduler.json" --bind-address 127.0.0.1 --secure-port 0
-  local stage stages=()
-  for stage in "$tools"/cluster-stages/*.yaml tests/cluster/load-balancer.yaml; do stages+=(--config "$stage"); done
-  run kwok --kubeconfig "$KUBECONFIG" --manage-all-nodes "${stages[@]}"
 
-  furnish
-}
-
-furnish() {
-  kubectl create -f tests/cluster/furniture.yaml >/dev/null
   # Server-side: some are too large for the annotation that kubectl keeps otherwise.
   kubectl apply --server-side -f "$tools/crds/${gateway_api_versions##* }" -f "$tools/crds/$prometheus_operator_version" >/dev/null
   kubectl wait --for condition=Established --timeout 60s crd --all >/dev/null
-  kubectl wait --for condition=Ready --timeout 60s node/node >/dev/null
 }
 
 # Nothing that they keep is needed any more, so they are not asked.
@@ -72,9 +63,9 @@ run() {
   process_of[$1]=$!
 }
 
-# until_true COMMAND...: until the command succeeds; not after a minute, and not after a program of the cluster has ended.
+# until_true COMMAND...: until the command succeeds; for as long as one is patient, and while all programs of the cluster run.
 until_true() {
-  local name deadline=$((SECONDS + 60))
+  local name deadline=$((SECONDS + patience))
   until "$@" >/dev/null 2>&1; do
     for name in "${!process_of[@]}"; do
       if kill -0 "${process_of[$name]}" 2>/dev/null; then continue; fi
@@ -92,7 +83,7 @@ needs() {
   local what=$1
   shift
   if until_true "$@"; then return; fi
-  echo "$what is not there after a minute" >&2
+  echo "$what is not there after $patience s" >&2
   exit 1
 }
 
@@ -113,6 +104,8 @@ make_users() {
   add_user admin cluster-admin system:masters
   add_user controllers system:kube-controller-manager ""
   add_user scheduler system:kube-scheduler ""
+  add_user kubelet system:node:node system:nodes
+  add_user proxy system:kube-proxy ""
   # Has no rights but those that a case gives it.
   add_user deployer deployer ""
 }

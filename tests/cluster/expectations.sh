@@ -17,8 +17,9 @@ quiet() {
   local what=$1 remarks
   shift
   if ! remarks=$("$@" 2>&1 >"$cluster/said"); then
-    fail "$what" "$remarks" "$(tail -n 5 "$cluster/said")"
-  elif [ -n "$remarks" ]; then
+    fail "$what" "$remarks" "$(tail -n 12 "$cluster/said")"
+  # Helm 4 says so of itself when it stops to watch.
+  elif remarks=$(grep -v 'watch ended with error' <<<"$remarks") && [ -n "$remarks" ]; then
     fail "$what" "succeeded, but remarked:" "$remarks"
   else
     pass "$what"
@@ -71,11 +72,11 @@ contains() {
   if [[ $3 == *"$2"* ]]; then pass "$1"; else fail "$1" "no \"$2\" in:" "$3"; fi
 }
 
-# eventually WHAT COMMAND...: the command succeeds within a minute.
+# eventually WHAT COMMAND...: the command succeeds sooner or later.
 eventually() {
   local what=$1
   shift
-  if until_true "$@"; then pass "$what"; else fail "$what" "not within a minute:" "$("$@" 2>&1)"; fi
+  if until_true "$@"; then pass "$what"; else fail "$what" "not in $patience s:" "$("$@" 2>&1)"; fi
 }
 
 # waits WHAT ARGUMENTS...: `kubectl wait` with these arguments sees what it waits for.
@@ -88,8 +89,7 @@ waits() {
 # begin NAMESPACE: the next case, in a namespace of its own where Pod Security is enforced.
 begin() {
   namespace=$1
-  echo
-  echo "==> $namespace"
+  heading "$namespace"
   kubectl create -f - >/dev/null <<EOF
 apiVersion: v1
 kind: Namespace
@@ -104,10 +104,22 @@ EOF
   needs "the cluster's certificate" in_namespace get configmap kube-root-ca.crt
 }
 
+# heading WHAT
+heading() {
+  echo
+  echo "==> $1"
+}
+
 in_namespace() { kubectl -n "$namespace" "$@"; }
 
 # field OBJECT PATH: what stands at the path, or nothing.
 field() { in_namespace get "$1" -o "jsonpath={$2}" --ignore-not-found; }
+
+# another_than POD UID: there is a pod of this name, and it is not that one.
+another_than() {
+  local now
+  now=$(field "$1" .metadata.uid) && [ -n "$now" ] && [ "$now" != "$2" ]
+}
 
 # The helm of this round.
 helm() { "$helm" -n "$namespace" "$@"; }

@@ -2,8 +2,7 @@
 # shellcheck shell=bash
 
 audit() {
-  echo
-  echo "==> audit"
+  heading "audit"
   # In the refusals' namespaces a pod violates the standard on purpose.
   same "no object violates Pod Security" "" \
     "$(audited "select(.objectRef.namespace // \"\" | endswith(\"-refusals\") | not) | $violation")"

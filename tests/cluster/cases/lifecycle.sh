@@ -14,6 +14,7 @@ lifecycle() {
   nothing_changes
   configuration_changes
   rolled_back
+  another_version
   access_token_renewed
   volume_grows
   drained
@@ -100,6 +101,25 @@ rolled_back() {
   same "the volume is the same" "$first_volume" "$(volume)"
 }
 
+# Kubernetes refuses changes of a StatefulSet's selector, service and claim templates: nothing in them may depend on these.
+another_version() {
+  local before
+  before=$(pod_identity)
+  rm -rf "$cluster/chart"
+  cp -RL "$chart" "$cluster/chart"
+  sed -i 's/^version: .*/version: 99.0.0/; s/^appVersion: .*/appVersion: 99.0.0/' "$cluster/chart/Chart.yaml"
+  quiet "another version of the chart, and labels and annotations on everything" \
+    deploy upgrade switchboard "$cluster/chart" --set "bot.existingSecret=my-bot,persistence.size=$size" \
+    --set commonLabels.team=bots,commonAnnotations.owner=bots --wait
+  follows "the pod is replaced"
+  changed "not the one before" "$before" "$(pod_identity)"
+  contains "by one of the new version" ":99.0.0" "$(field pod/switchboard-0 '.spec.containers[0].image')"
+  same "with the same access token" "$first_token" "$(access_token)"
+  same "and the same volume" "$first_volume" "$(volume)"
+  quiet "and back" upgrade_release
+  same "to the first revision" "$first_revision" "$(revision)"
+}
+
 access_token_renewed() {
   local before
   before=$(revision)
@@ -135,7 +155,7 @@ drained() {
   waits "a drain may take the pod" poddisruptionbudget/switchboard --for 'jsonpath={.status.disruptionsAllowed}=1'
   before=$(pod_identity)
   holds "it is evicted" evict
-  eventually "another comes" another_pod_than "$before"
+  eventually "another comes" another_than pod/switchboard-0 "$before"
   waits "and is ready" pod/switchboard-0 --for condition=Ready
   same "with the same volume" "$first_volume" "$(volume)"
 
@@ -148,11 +168,6 @@ evict() {
   kubectl create --raw "/api/v1/namespaces/$namespace/pods/switchboard-0/eviction" -f - <<EOF
 {"apiVersion": "policy/v1", "kind": "Eviction", "metadata": {"name": "switchboard-0", "namespace": "$namespace"}}
 EOF
-}
-
-another_pod_than() {
-  local now
-  now=$(pod_identity) && [ -n "$now" ] && [ "$now" != "$1" ]
 }
 
 uninstalled() {

@@ -15,8 +15,7 @@ plain_manifest() {
   cp "$root"/deploy/kubernetes/*.yaml "$cluster/"
   echo 123456789:secret >"$cluster/token.txt"
   namespace=switchboard
-  echo
-  echo "==> deploy/kubernetes/$1.yaml"
+  heading "deploy/kubernetes/$1.yaml"
   while read -r command; do
     if [[ $command == *apply* ]]; then quiet "the API server knows every field" applies_plainly "$1"; fi
     quiet "$command" bash -c "cd $cluster && $command"
